@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// From a verb and a completion token to a running op.
+
+#include <boost/asio/associated_allocator.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/prefer.hpp>
+#include <boost/asio/system_executor.hpp>
+#include <boost/system/error_code.hpp>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "kfx/op.hpp"
+
+namespace kfx {
+/// The default completion token: a verb returns its `op`.
+struct as_op_t {};
+inline constexpr as_op_t as_op{};
+}  // namespace kfx
+
+namespace kfx::detail {
+
+/// Marks handlers without an executor of their own: they run on the node's.
+struct node_executor_tag {};
+
+/// A completion handler waiting for its op. Lives in memory of the handler's associated allocator (or of the
+/// closure pool, when that is the default one).
+template <class T, class Handler>
+struct waiting_handler {
+  using executor = boost::asio::associated_executor_t<Handler, boost::asio::system_executor>;
+  using associated = boost::asio::associated_allocator_t<Handler, std::allocator<void>>;
+  static constexpr bool pooled = std::is_same_v<associated, std::allocator<void>>;
+  static constexpr bool own_executor = !std::is_same_v<executor, boost::asio::system_executor>;
+  using allocator = typename std::allocator_traits<associated>::template rebind_alloc<waiting_handler>;
+  using work = std::decay_t<decltype(boost::asio::prefer(std::declval<executor>(),
+                                                         boost::asio::execution::outstanding_work.tracked))>;
+
+  Handler handler;
+  work ex;
+
+  explicit waiting_handler(Handler&& h)
+      : handler(std::move(h)),
+        ex(boost::asio::prefer(boost::asio::get_associated_executor(handler, boost::asio::system_executor()),
+                               boost::asio::execution::outstanding_work.tracked)) {}
+
+  static waiting_handler* make(Handler&& h) {
+    if constexpr (pooled) {
+      return new (closure_allocate(sizeof(waiting_handler))) waiting_handler(std::move(h));
+    } else {
+      allocator a(boost::asio::get_associated_allocator(h));
+      return new (std::allocator_traits<allocator>::allocate(a, 1)) waiting_handler(std::move(h));
+    }
+  }
+  static void run(op_state* s, void* arg) {
+    auto* self = static_cast<waiting_handler*>(arg);
+    Handler h(std::move(self->handler));
+    work keep(std::move(self->ex));
+    self->destroy_after_move(h);
+    auto slot = boost::asio::get_associated_cancellation_slot(h);
+    if (slot.is_connected()) slot.clear();
+    boost::system::error_code ec(error_of(*s));
+    T value = take_value(*s, !ec);
+    release(*s);
+    if constexpr (own_executor) {
+      boost::asio::dispatch(keep, [h = std::move(h), ec, value]() mutable { std::move(h)(ec, value); });
+    } else {
+      std::move(h)(ec, value);
+    }
+  }
+
+ private:
+  // The allocator went with the handler that was moved out.
+  void destroy_after_move(Handler& h) {
+    if constexpr (pooled) {
+      this->~waiting_handler();
+      closure_free(this, sizeof(waiting_handler));
+    } else {
+      allocator a(boost::asio::get_associated_allocator(h));
+      this->~waiting_handler();
+      std::allocator_traits<allocator>::deallocate(a, this, 1);
+    }
+  }
+  static T take_value(op_state& s, bool ok) {
+    if constexpr (std::is_same_v<T, remote_region>) return ok ? token_of(s) : remote_region();
+    else return ok ? T{static_cast<std::size_t>(s.bytes), s.method} : T{};
+  }
+};
+
+/// `start()` makes the op; without a token it is returned as `op<T>`, else the token's handler gets its outcome.
+template <class T, class Token, class Start>
+auto initiate(Token&& token, Start start) {
+  if constexpr (std::is_same_v<std::remove_cvref_t<Token>, as_op_t>) {
+    return op<T>(start());
+  } else {
+    return boost::asio::async_initiate<Token, void(boost::system::error_code, T)>(
+        [](auto handler, Start s) {
+          using handler_type = std::decay_t<decltype(handler)>;
+          auto slot = boost::asio::get_associated_cancellation_slot(handler);
+          auto* waiting = waiting_handler<T, handler_type>::make(std::move(handler));
+          op_state* state = s();
+          if (slot.is_connected()) {
+            slot.assign([state, id = state->id](boost::asio::cancellation_type) {
+              if (state->id == id) cancel(*state);
+            });
+          }
+          set_handler(*state, &waiting_handler<T, handler_type>::run, waiting);
+        },
+        token, std::move(start));
+  }
+}
+
+}  // namespace kfx::detail

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// A message that arrived.
+
+#include <utility>
+
+#include "kfx/detail/initiate.hpp"
+#include "kfx/op.hpp"
+#include "kfx/types.hpp"
+
+namespace kfx {
+
+class peer;
+
+namespace detail {
+const_buffer message_header(const op_state&) noexcept;
+std::uint64_t message_payload_size(const op_state&) noexcept;
+bool message_wants_reply(const op_state&) noexcept;
+op_state* message_receive(op_state&, mutable_buffers into);
+op_state* message_reply(op_state&, const_buffers header, const_buffers payload);
+void message_reply_copy(op_state&, const_buffers header);
+void message_reject(op_state&, std::error_code) noexcept;
+void message_drop(op_state&) noexcept;
+}  // namespace detail
+
+/// A header, and a payload whose receiver decides where it goes. Move-only. One thread at a time, any thread, and
+/// for as long as needed: keeping it keeps this message's credit and nothing else.
+///
+/// The sender's op ends when the message is replied to, rejected, or destroyed. Destroying it unreceived discards
+/// the payload; destroying it unanswered when a reply is awaited ends the sender's op with `dropped`.
+class message {
+ public:
+  message() = default;
+  explicit message(detail::op_state* s) noexcept : s_(s) {}
+  message(message&& o) noexcept : s_(std::exchange(o.s_, nullptr)) {}
+  message& operator=(message&& o) noexcept {
+    if (this != &o) {
+      if (s_) detail::message_drop(*s_);
+      s_ = std::exchange(o.s_, nullptr);
+    }
+    return *this;
+  }
+  ~message() {
+    if (s_) detail::message_drop(*s_);
+  }
+
+  bool valid() const noexcept { return s_ != nullptr; }
+  /// Valid while the message lives.
+  const_buffer header() const noexcept { return detail::message_header(*s_); }
+  std::uint64_t payload_size() const noexcept { return detail::message_payload_size(*s_); }
+  kfx::lane lane() const noexcept { return s_->lane; }
+  /// The sender waits for `reply()`.
+  bool wants_reply() const noexcept { return detail::message_wants_reply(*s_); }
+  /// Who sent it; a peer to send to, offer to, and so on.
+  kfx::peer from() const;
+
+  /// Places the payload, once; a shorter buffer sequence takes that much and the rest is discarded. The message
+  /// must live until the op ends. Errors: already_received, and whatever ends the session.
+  template <class Token = as_op_t>
+  auto receive(mutable_buffers into, Token&& token = Token{}) {
+    return detail::initiate<done>(std::forward<Token>(token),
+                                  [s = s_, into] { return detail::message_receive(*s, into); });
+  }
+
+  /// Answers, copying the header (up to `limits::header`); the message is over. Never fails for want of room.
+  void reply(const_buffers header) { detail::message_reply_copy(*std::exchange(s_, nullptr), header); }
+  /// Answers with a payload; header and payload stay valid until the op ends, which is when the sender has them.
+  template <class Token = as_op_t>
+  auto reply(const_buffers header, const_buffers payload, Token&& token = Token{}) {
+    return detail::initiate<done>(std::forward<Token>(token), [s = std::exchange(s_, nullptr), header, payload] {
+      return detail::message_reply(*s, header, payload);
+    });
+  }
+  /// Ends the sender's op with this error: a `kfx::errc`, an errno (generic or system category), else `rejected`.
+  void reject(std::error_code why) noexcept { detail::message_reject(*std::exchange(s_, nullptr), why); }
+
+  detail::op_state* release_state() noexcept { return std::exchange(s_, nullptr); }
+
+ private:
+  detail::op_state* s_ = nullptr;
+};
+
+}  // namespace kfx

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// The frames of kfx, byte for byte (docs/wire-format.md). Everything is little-endian and unaligned.
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+
+#include "kfx/types.hpp"
+
+namespace kfx::wire {
+
+/// Frames up to `last_control` belong to one link and are not numbered; the others are numbered by their order
+/// within a session, replayed after a reconnect, and acknowledged.
+enum class type : std::uint8_t {
+  hello = 1, welcome = 2, refuse = 3, ping = 4, pong = 5, ack = 6, bye = 7,
+  last_control = 15,
+  write = 16,      ///< bytes for the target's memory
+  read = 17,       ///< asks for bytes of the target's memory, or of a send's payload
+  data = 18,       ///< answers a read
+  send = 19,       ///< a message, with its payload when that is small
+  result = 20,     ///< status of a request
+  reply = 21,      ///< bytes that answer a send or an open
+  open = 22,       ///< asks for a token by name
+  commit = 23,     ///< asks for durability
+  reject = 24,     ///< ends an offer of the target
+  cancel = 25,     ///< the initiator gave up a request
+  nop = 26,        ///< stands in for a frame whose op ended before a replay
+  resolve = 27,    ///< asks for the direct key of a region
+  offer_done = 28, ///< one-sided use of an offer is over
+  notify = 29,     ///< one-sided writes before this frame are to be told
+};
+
+/// Flags, in the top byte of `op`.
+enum flag : std::uint8_t {
+  last = 1,         ///< no more frames of this op follow in this direction
+  notify = 2,       ///< write: an `imm` extension follows the head; tell the target's handler
+  offer = 4,        ///< the key names an offer; with `last`, this ends it
+  durable = 8,      ///< write: persist before the result
+  atomic8 = 16,     ///< write: 8 aligned bytes, stored at once
+  wants_result = 32,///< write: answer with `result` (else the ack of its last frame is the answer)
+  payload = 64,     ///< read: the source is the payload of the initiator-side send named by `a`
+  wants_reply = 128 ///< send: a reply is awaited
+};
+
+/// The first 32 bytes of every frame.
+///
+///     0  u32 length   of the whole frame
+///     4  u8  type
+///     5  u8  head     length of the head in units of 8 bytes: 4 to 9
+///     6  u16 lane
+///     8  u32 ack      numbered frames taken from the other side so far in this session, mod 2^32
+///    12  u32 op       op index (24 bits), flags (8 bits)
+///    16  u64 a        by type
+///    24  u64 b        by type
+///    32  u64 ext[]    by type, up to 5
+struct head {
+  std::uint32_t length = 0;
+  wire::type type{};
+  std::uint8_t words = 4;
+  std::uint16_t lane = 0;
+  std::uint32_t ack = 0;
+  std::uint32_t op = 0;
+  std::uint64_t a = 0;
+  std::uint64_t b = 0;
+
+  std::uint32_t index() const noexcept { return op & 0xffffff; }
+  std::uint8_t flags() const noexcept { return static_cast<std::uint8_t>(op >> 24); }
+  std::size_t head_bytes() const noexcept { return std::size_t{words} * 8; }
+  std::size_t body_bytes() const noexcept { return length - head_bytes(); }
+  bool numbered() const noexcept { return type > wire::type::last_control; }
+};
+static_assert(sizeof(head) == 32);
+static_assert(std::endian::native == std::endian::little, "a big-endian port needs byte swaps in load and store");
+
+inline constexpr std::size_t head_size = 32;
+inline constexpr std::size_t max_ext = 5;
+inline constexpr std::size_t max_head = head_size + 8 * max_ext;
+inline constexpr std::size_t max_frame = max_head + limits::frame;
+/// "kfx" and the version of this format; the first bytes of a hello's body.
+inline constexpr std::uint32_t magic = 0x0178666b;
+inline constexpr std::uint16_t format_version = 1;
+
+inline std::uint32_t pack_op(std::uint32_t index, std::uint8_t flags) noexcept {
+  return (index & 0xffffff) | (std::uint32_t{flags} << 24);
+}
+
+template <class T>
+T load(const std::byte* p) noexcept {
+  T v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class T>
+void store(std::byte* p, T v) noexcept {
+  std::memcpy(p, &v, sizeof v);
+}
+
+/// Reads and checks the lengths of a frame's first bytes. `need`: how many more bytes must arrive before anything
+/// can be said. Never reads past `bytes`.
+struct peeked {
+  enum { more, bad, ok } state = more;
+  wire::head head{};
+};
+inline peeked peek(const_buffer bytes) noexcept {
+  if (bytes.size() < head_size) return {};
+  peeked p{peeked::ok, load<head>(bytes.data())};
+  const head& h = p.head;
+  if (h.words < 4 || h.words > 4 + max_ext || h.length < h.head_bytes() || h.body_bytes() > limits::frame)
+    p.state = peeked::bad;
+  return p;
+}
+
+/// Extension word `i`; the caller checked `words`.
+inline std::uint64_t ext(const_buffer head_bytes, std::size_t i) noexcept {
+  return load<std::uint64_t>(head_bytes.data() + head_size + 8 * i);
+}
+
+const char* name(type) noexcept;
+/// "write lane 3 op 17 key 1f… offset 4096, 65536 bytes, last"
+std::string to_string(const head&);
+
+}  // namespace kfx::wire
