@@ -63,7 +63,8 @@ class link {
   };
   virtual polled poll(frame_sink&, unsigned budget) = 0;
 
-  /// The engine must have the memory lent under `cookie` (post, put, get) back now. True: it is quiet already
+  /// The engine must have all memory lent under `cookie` (every post, put and get that named it; several may have
+  /// named the same) back now. True: it is quiet already
   /// (a half-sent body was finished from a copy), and no `on_sent`/`on_direct` follows. False: `on_quiet(cookie)`
   /// comes within `quiesce_bound`, whatever the peer does. Unknown cookies are quiet.
   virtual bool quiesce(cookie) = 0;

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// A partition: a set of CPUs with one progress engine. Its sessions, ops and registered keys are touched only by who
+/// holds its baton; everything else reaches it through the submission queue. docs/thread-model.md tells the whole.
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "base/mpsc_stack.hpp"
+#include "base/timer_wheel.hpp"
+#include "engine/baton.hpp"
+#include "engine/host.hpp"
+#include "engine/session.hpp"
+#include "memory/key_table.hpp"
+#include "memory/region_state.hpp"
+
+namespace kfx::engine {
+
+std::int64_t now_ns() noexcept;
+
+/// The partition whose handler this thread runs, or null.
+partition*& handler_of_thread() noexcept;
+
+class partition final : public std::enable_shared_from_this<partition> {
+ public:
+  partition(host& h, unsigned number, std::vector<int> cpus);
+  ~partition();
+  partition(const partition&) = delete;
+
+  // --- any thread
+  /// Hands an op, a cancellation or a command to the engine; runs it here and now when the baton is free.
+  void submit(detail::op_state&);
+  /// An op_state that counts against max_ops when `user`; waits (driving) for room unless in a handler.
+  detail::op_state* make_op(detail::verb, bool user);
+  void op_gone() noexcept { outstanding_.fetch_sub(1, std::memory_order_relaxed); }
+  /// Runs `f` with the baton held.
+  template <class F>
+  auto with_baton(F f) {
+    struct guard {
+      partition& p;
+      explicit guard(partition& q) : p(q) { p.baton_.lock(); }
+      ~guard() { p.release(); }
+    } g(*this);
+    drain();
+    return f();
+  }
+  /// One round of frames and, with `handlers`, one of handlers. What happened.
+  std::size_t poll(bool handlers);
+  /// Waits for a condition of an op, driving. See op_handle.cpp.
+  bool wait_for(detail::op_state&, std::int64_t until);
+  /// Sleeps until something may have happened, at most until then (steady ns).
+  void sleep(std::int64_t until);
+  /// Ends a sleep.
+  void wake();
+  int epoll_fd() const noexcept { return epoll_; }
+  unsigned number() const noexcept { return number_; }
+  const std::vector<int>& cpus() const noexcept { return cpus_; }
+  host& owner() noexcept { return host_; }
+
+  // --- threads (partition_threads.cpp)
+  void start_threads();
+  void stop_threads();
+  /// Called every few milliseconds while handlers run: a handler that blocks loses its engine thread's role.
+  /// False: nobody runs handlers.
+  bool watch();
+  /// Control thread, progress::caller: frames only, so that keepalive and deadlines work while the program is busy.
+  void nudge();
+  void tick(std::int64_t now);
+
+  // --- baton held
+  void add_session(const std::shared_ptr<session>&);
+  void remove_session(session&);
+  const std::vector<std::shared_ptr<session>>& sessions() const noexcept { return sessions_; }
+  void make_hot(session&);
+  void make_dirty(session&);
+  void watch_link(session&);     ///< its descriptor joins the set to sleep on
+  void unwatch_link(session&);
+  void ready_strand(strand&);
+  void ready_op(detail::op_state&);       ///< its on_done is to run
+  void after_done(detail::op_state&, bool ok);
+  void wait_after(detail::op_state&);     ///< an op with `.after`: started when that one ended
+  void set_timer(detail::op_state&, std::int64_t expiry);
+  void clear_timer(detail::op_state&);
+  void stop_sessions();
+  void revoke_key(std::uint64_t key);
+  memory::key_table<memory::keyed> keys;
+  timer_links* timer_of(detail::op_state&);
+
+ private:
+  friend class session;
+  struct engine_thread;
+
+  void release();
+  void drain();
+  void dispatch(detail::op_state&);
+  std::size_t frames(std::int64_t now);
+  std::size_t run_ready();
+  bool run_one();
+  void run_strand(strand&, detail::op_state* chain);
+  void flush_dirty();
+  void find_active(int timeout_ms, std::int64_t limit_ns);
+  void cool(session&);
+  void leader_loop(engine_thread&);
+  void standby(engine_thread&);
+  void add_thread();
+  bool idle_spin(std::int64_t& since);
+  std::int64_t wake_time() noexcept;
+
+  host& host_;
+  const unsigned number_;
+  const std::vector<int> cpus_;
+  baton baton_;
+  base::mpsc_stack<detail::op_state, &detail::op_state::next> submissions_;
+  std::atomic<std::uint32_t> outstanding_{0};
+
+  std::vector<std::shared_ptr<session>> sessions_;
+  std::vector<session*> slots_;      ///< by session::slot, for descriptors that become ready
+  std::vector<session*> hot_;
+  std::vector<session*> dirty_;
+  base::timer_wheel wheel_;
+  std::vector<detail::op_state*> after_waiters_;
+  std::vector<op_id> failed_recently_;
+  std::size_t failed_at_ = 0;
+  unsigned rounds_ = 0;
+
+  strand* ready_first_ = nullptr;
+  strand* ready_last_ = nullptr;
+  timer_links* done_first_ = nullptr;
+  timer_links* done_last_ = nullptr;
+  std::atomic<bool> work_ready_{false};   ///< a strand or a completion is ready; set with the baton, read without
+
+  int epoll_ = -1;
+  int doorbell_ = -1;
+  std::atomic<bool> sleeping_{false};
+  std::atomic<int> drivers_{0};           ///< threads that wait in complete() and move frames
+  std::atomic<std::int64_t> planned_wake_{0};
+
+  // threads
+  std::mutex threads_mutex_;
+  std::condition_variable standby_wake_;
+  std::vector<std::unique_ptr<engine_thread>> threads_;
+  std::atomic<engine_thread*> leader_{nullptr};
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::uint64_t> handler_serial_{0};  ///< odd: the leader is in a handler
+  std::uint64_t watched_serial_ = 0;
+  bool threaded_ = false;
+  std::atomic<int> in_handlers_{0};
+};
+
+}  // namespace kfx::engine

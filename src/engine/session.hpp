@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// A session: what two nodes know of each other's ops, over as many links as it takes. Everything here is guarded by
+/// the home partition's baton unless said otherwise.
+///
+/// **Frames.** Those from `wire::type::write` on are numbered by their order. The receiver counts what it has acted
+/// on (`rx_taken_`) and says so in every frame; the sender keeps how to rebuild what is not acknowledged (`log_`). A
+/// new link begins with both counts, and each side repeats what the other has not seen: so every frame is acted on
+/// exactly once, whatever happened to the links.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/lane_queue.hpp"
+#include "engine/tx_log.hpp"
+#include "kfx/backend/link.hpp"
+#include "kfx/detail/op_state.hpp"
+#include "kfx/error.hpp"
+#include "memory/key_table.hpp"
+#include "memory/region_state.hpp"
+#include "wire/frame.hpp"
+
+namespace kfx::engine {
+
+class partition;
+
+/// Who is on the other side, as far as it is known.
+struct identity {
+  std::string node_id;      ///< of this life of the peer; "" until the first handshake
+  std::uint64_t incarnation = 0;
+  std::string name;         ///< stable across its lives; "" when it has none
+  std::vector<std::string> addresses;
+};
+
+/// Knobs a URI query may set for one peer.
+struct session_settings {
+  std::chrono::nanoseconds limit{}, keepalive{}, idle{}, retention{}, backoff{};
+  std::size_t eager = 0, slice = 0;
+  bool direct = true;
+};
+
+/// Arrived messages and notifications of one lane that wait for their handler, in order.
+struct strand {
+  detail::op_state* head = nullptr;
+  detail::op_state* tail = nullptr;
+  session* owner = nullptr;
+  strand* next = nullptr;  ///< in the partition's ready list
+  bool ready = false;      ///< in that list
+  bool running = false;    ///< a thread runs its handlers
+};
+
+}  // namespace kfx::engine
+
+namespace kfx::detail {
+/// What a kfx::peer holds.
+struct peer_state {
+  virtual ~peer_state() = default;
+};
+}  // namespace kfx::detail
+
+namespace kfx::engine {
+
+class session final : public detail::peer_state,
+                      public backend::frame_sink,
+                      public std::enable_shared_from_this<session> {
+ public:
+  session(std::shared_ptr<partition> home, std::string uri, const session_settings& settings);
+  ~session() override;
+
+  // --- identity; changed by the connection manager with the baton held
+  std::shared_ptr<partition> home;
+  std::string uri;               ///< what the user named it, or where it came from
+  std::uint64_t id = 0;          ///< of the session, the same on both sides; 0 before the first handshake
+  identity remote;
+  session_settings settings;
+  bool dialable = true;          ///< false: it has no address of its own, wait for it
+  std::string chosen;            ///< how the transport was chosen, for explain()
+  std::string last_failure;      ///< why the last attempt to connect failed
+  std::error_code last_failure_code{};
+  unsigned attempts = 0;         ///< to connect, since there was a link
+  void* cm = nullptr;            ///< the connection manager's own
+
+  // --- the connection manager's side (baton held)
+  bool linked() const noexcept { return link_ != nullptr; }
+  /// Ends the old link for good (nothing it still holds is acted on) and says what was acted on.
+  std::uint32_t fence();
+  /// A link whose handshake is over. `peer_taken`: what the peer acted on. Repeats what it has not seen.
+  void attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken, std::uint32_t credits);
+  /// Whether `peer_taken` can be true.
+  bool plausible(std::uint32_t peer_taken) const noexcept;
+  /// Gives the session's state up: ops that may have reached the peer end with `code`; with `all`, those that did
+  /// not as well. Numbers start anew.
+  void reset(std::error_code code, bool all);
+  /// Nothing under way, in either direction.
+  bool quiet() const noexcept;
+  /// There are ops that need a link.
+  bool wanting() const noexcept { return live_ops_ != 0 || !log_.empty(); }
+  std::uint32_t taken() const noexcept { return rx_taken_; }
+  std::int64_t last_heard() const noexcept { return last_heard_; }
+  std::int64_t last_used() const noexcept { return last_used_; }
+  std::int64_t unlinked_since() const noexcept { return unlinked_since_; }
+  /// Time passes: keepalive, the limit without progress, the idle drop. Nanoseconds, steady.
+  void tick(std::int64_t now);
+  /// Ends the link because of an error that a link or the peer caused.
+  void drop_link(std::error_code why);
+
+  // --- for the partition
+  void start(detail::op_state&);             ///< a fresh op: to its lane
+  void cancel(detail::op_state&, std::error_code why);
+  void finish_message(detail::op_state&);    ///< a message's handler side said what to answer
+  void receive(detail::op_state& read);      ///< fetches a message's payload
+  void pump();                               ///< emits what may be emitted
+  std::error_code flush();
+  unsigned poll(unsigned budget, std::int64_t now);
+  void poll_over();                          ///< after a burst: acks that are owed
+  void strand_done(strand&);
+  void region_gone(std::uint64_t key);       ///< nothing of it may be touched after the return
+  void end_all(std::error_code why);         ///< the node stops
+  backend::link* link() const noexcept { return link_.get(); }
+  bool dirty = false;                        ///< in the partition's flush list
+  bool hot = false;                          ///< polled each round
+  unsigned cold_polls = 0;
+  std::uint32_t slot = 0;                    ///< in the partition's table
+  int watched_fd = -1;
+  bool watched_writable = false;
+
+  std::string explain() const;
+  std::atomic<bool> stopped{false};          ///< any thread
+  std::atomic<bool> up{false};               ///< any thread
+
+  // --- backend::frame_sink
+  bool on_frame(const_buffer head, const_buffer body) override;
+  std::span<const mutable_buffer> on_bulk(const_buffer head, std::size_t body_size) override;
+  bool on_bulk_done() override;
+  void on_sent(backend::cookie) override;
+  void on_quiet(backend::cookie) override;
+  void on_direct(backend::cookie, std::error_code) override;
+
+ private:
+  friend class partition;
+  enum class emitted { all, more, held, blocked };
+  struct landing {
+    wire::head head{};
+    std::uint64_t ext[wire::max_ext]{};
+    detail::op_state* op = nullptr;      ///< the op whose memory is written, or null
+    std::uint64_t key = 0;               ///< the region's, or 0
+    detail::region_state* region = nullptr;
+    std::uint64_t offset = 0;
+    std::error_code error{};
+  };
+  struct direct_key {
+    backend::direct_key key = 0;
+    enum { asking, usable, none } state = asking;
+    detail::op_state* ask = nullptr;
+  };
+  struct earlier_error {
+    std::uint32_t op;
+    std::error_code code;
+  };
+
+  // session_pump.cpp: what goes next
+  bool replay();
+  emitted emit(lane_queue&, detail::op_state&);
+  emitted emit_request(lane_queue&, detail::op_state&);
+  emitted emit_slices(detail::op_state&, wire::type, std::uint8_t flags);
+  bool emit_express();
+  void express(detail::op_state&);
+  void enqueue(detail::op_state&, bool answer);
+  lane_queue& queue(kfx::lane, bool answers);
+  void wake(lane_queue&);
+  void wake_all();
+  bool take_credit(detail::op_state&);
+  void return_credit(detail::op_state&);
+
+  // session_build.cpp: frames
+  bool build(const tx_entry&);
+  bool put_frame(wire::head h, std::span<const std::uint64_t> ext, std::span<const const_buffer> body,
+                 std::uint64_t body_bytes, detail::op_state* owner);
+  std::byte* space(std::size_t bytes);
+  void commit_window();
+  bool log(const tx_entry&);
+  void send_control(wire::type, std::uint64_t a = 0);
+  std::size_t slice_list(const detail::op_state&, std::uint64_t offset, std::uint64_t length);
+  bool build_write(const tx_entry&, wire::head&);
+  bool build_send(const tx_entry&, wire::head&);
+  bool build_answer(const tx_entry&, wire::head&);
+  bool build_small(const tx_entry&, wire::head&);
+
+  // session_direct.cpp: one-sided transfers
+  bool choose_direct(lane_queue&, detail::op_state&, bool& held);
+  emitted emit_direct(lane_queue&, detail::op_state&);
+  emitted emit_tail(lane_queue&, detail::op_state&);
+  void direct_settled(detail::op_state&, std::error_code);
+  void direct_lost();
+  std::uint32_t share_direct(detail::op_state&, access);
+  void withdraw_direct(detail::op_state&);
+  void resolve_answered(detail::op_state&);
+
+  // session_end.cpp: results
+  void acked(const tx_entry&);
+  void settle(detail::op_state&);
+  void finish(detail::op_state&, std::error_code why);
+  void retire(detail::op_state&);
+  void quiet_memory(detail::op_state&);
+  bool process_ack(std::uint32_t ack);
+  void tombstone(detail::op_state&);
+  bool still_wired(const detail::op_state&) const noexcept;
+
+  // session_rx.cpp, step_*.cpp: what arrived
+  landing prepare(const wire::head&, const_buffer head_bytes, std::size_t body);
+  bool act(landing&, const_buffer body);
+  bool on_control(const wire::head&, const_buffer body);
+  void prepare_write(landing&, std::size_t body);
+  void prepare_answer(landing&, std::size_t body);
+  void land_on(const detail::op_state&, bool reply, std::uint64_t offset, std::size_t bytes);
+  bool act_write(landing&);
+  bool act_data(landing&);
+  bool act_reply(landing&);
+  bool act_read(landing&);
+  bool act_send(landing&, const_buffer body);
+  bool act_result(landing&);
+  bool act_open(landing&, const_buffer body);
+  bool act_commit(landing&, const_buffer body);
+  bool act_reject(landing&);
+  bool act_cancel(landing&);
+  bool act_resolve(landing&);
+  bool act_offer_done(landing&);
+  bool act_notify(landing&);
+  std::error_code check(std::uint64_t key, std::uint64_t offset, std::uint64_t length, access want, memory::keyed&);
+  detail::op_state* own_op(std::uint32_t index, detail::verb) const noexcept;
+  void answer(std::uint32_t op, kfx::lane, std::error_code, std::uint64_t bytes, bool credited = false,
+              std::uint64_t extra = 0);
+  void tell(const wire::head&, std::uint64_t key, std::uint64_t offset, std::uint64_t length, std::uint64_t imm);
+  void offer_piece(detail::op_state& offer, std::uint64_t bytes, bool last, std::error_code);
+  void to_strand(detail::op_state&);
+  bool admit();
+
+  std::unique_ptr<backend::link> link_;
+  std::uint16_t epoch_ = 0;
+  // outbound
+  std::span<std::byte> window_{};
+  std::size_t window_used_ = 0;
+  tx_log log_;
+  std::size_t replay_at_ = 0;       ///< entries of log_ before this are on the link
+  std::uint32_t tx_acked_ = 0;
+  lane_queue request0_, answer0_;
+  std::unordered_map<std::uint32_t, std::unique_ptr<lane_queue>> queues_;
+  lane_queue* round_first_ = nullptr;
+  lane_queue* round_last_ = nullptr;
+  detail::op_state* express_first_ = nullptr;
+  detail::op_state* express_last_ = nullptr;
+  std::int64_t credits_ = 0;
+  std::uint32_t live_ops_ = 0;      ///< this side's requests without a result, and answers not acknowledged
+  // inbound
+  std::uint32_t rx_taken_ = 0;
+  std::uint32_t rx_told_ = 0;       ///< the last ack that went out
+  bool ack_urgent_ = false;         ///< the peer's ops wait for the ack
+  bool pong_owed_ = false;
+  std::uint64_t pong_value_ = 0;
+  std::uint32_t inbound_ = 0;       ///< the peer's requests that hold a credit here
+  landing bulk_;
+  bool bulk_active_ = false;
+  std::vector<mutable_buffer> landing_list_;
+  std::vector<earlier_error> failed_;
+  strand strand0_;
+  std::unordered_map<kfx::lane, std::unique_ptr<strand>> strands_;
+  strand* strand_of(kfx::lane);
+  // direct
+  memory::key_table<direct_key> direct_keys_;
+  // time
+  std::int64_t last_heard_ = 0;
+  std::int64_t last_used_ = 0;
+  std::int64_t unlinked_since_ = 0;
+  std::int64_t probed_at_ = 0;
+  unsigned probes_ = 0;
+};
+
+}  // namespace kfx::engine

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// What the engine notes in an op_state: option bits (`options`) and stages (`stage`).
+
+#include <cstdint>
+
+namespace kfx::engine {
+
+/// op_state::options
+enum option : std::uint32_t {
+  opt_durable = 1u << 0,
+  opt_notify = 1u << 1,
+  opt_last = 1u << 2,
+  opt_write8 = 1u << 3,
+  opt_reply = 1u << 4,          ///< send: a reply is awaited; message: one is owed
+  opt_offer = 1u << 5,          ///< the token is an offer's
+  opt_payload = 1u << 6,        ///< read: fetches the payload of a message
+  opt_direct = 1u << 7,         ///< goes by one-sided transfers
+  opt_credit = 1u << 8,         ///< holds a credit of the session (a place at the target)
+  opt_expect = 1u << 9,         ///< ends with an answer of the peer, not with the ack of its last frame
+  opt_aborted = 1u << 10,       ///< its memory must not be used any more; frames become nops
+  opt_eager = 1u << 11,         ///< message or send: the payload travels with it
+  opt_list_pooled = 1u << 12,   ///< `list` is a pooled array
+  opt_reply_pooled = 1u << 13,  ///< `reply_list` is a pooled array
+  opt_emitted = 1u << 14,       ///< its last frame was handed to the link
+  opt_listed = 1u << 15,        ///< is in a lane queue
+  opt_received = 1u << 16,      ///< message: its payload was asked for
+  opt_answered = 1u << 17,      ///< message: a result or reply is under way
+  opt_shared = 1u << 18,        ///< `aux_key` is a direct key to withdraw
+  opt_started = 1u << 19,       ///< at least one frame or put went out
+  opt_tail = 1u << 20,          ///< direct: the closing frame (notify, offer_done) is still to come
+  opt_counted = 1u << 21,       ///< counts against options::max_ops
+  opt_direct_wait = 1u << 22,   ///< direct: a flush is to complete before it may go on
+  opt_user = 1u << 23,          ///< a user's op (has a handle or had one)
+  opt_resolved = 1u << 24,      ///< direct or framed was decided
+};
+
+/// op_state::stage
+enum stage : std::uint8_t {
+  stage_new,
+  stage_waiting,   ///< for the op it comes after
+  stage_queued,    ///< in its lane
+  stage_wire,      ///< emitted; waits for acks or an answer
+  stage_zombie,    ///< its result stands; the wire is not through with it
+  stage_user,      ///< message: with its handler
+};
+
+}  // namespace kfx::engine
