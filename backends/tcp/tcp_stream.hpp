@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// A connected stream socket.
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "kfx/backend/byte_stream.hpp"
+
+namespace kfx::backend {
+
+/// Gathers and scatters straight from and to user memory, one system call each. Any connected stream socket does.
+class tcp_stream final : public byte_stream {
+ public:
+  /// Owns the descriptor. It may be blocking: every call says itself that it does not wait.
+  tcp_stream(int fd, std::string description) noexcept : fd_(fd), description_(std::move(description)) {}
+  /// A connected TCP socket: small frames leave at once, and the description is made from its addresses.
+  static std::unique_ptr<tcp_stream> adopt(int fd);
+  tcp_stream(const tcp_stream&) = delete;
+  tcp_stream& operator=(const tcp_stream&) = delete;
+  ~tcp_stream() override { close(); }
+
+  moved send(std::span<const ::iovec> pieces) noexcept override;
+  moved recv(std::span<const ::iovec> pieces) noexcept override;
+  int native_handle() const noexcept override { return fd_; }
+  void close() noexcept override;
+  std::string describe() const override { return description_; }
+
+ private:
+  int fd_;
+  std::string description_;
+};
+
+}  // namespace kfx::backend

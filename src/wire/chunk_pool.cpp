@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "wire/chunk_pool.hpp"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace kfx::wire {
+namespace {
+
+// One list a thread: no lock, and chunks stay on the NUMA node of the engine that uses them.
+constexpr unsigned max_kept = 16;
+
+// Outlives `keeper`: links that end after the thread's keeper is gone go straight to the system.
+thread_local constinit bool keeper_gone = false;
+
+struct keeper {
+  std::byte* first = nullptr;  // each chunk begins with the pointer to the next
+  unsigned count = 0;
+
+  ~keeper() {
+    keeper_gone = true;
+    while (first) std::free(pop());
+  }
+  void push(std::byte* chunk) noexcept {
+    std::memcpy(chunk, &first, sizeof first);
+    first = chunk;
+    ++count;
+  }
+  std::byte* pop() noexcept {
+    std::byte* chunk = first;
+    std::memcpy(&first, chunk, sizeof first);
+    --count;
+    return chunk;
+  }
+};
+thread_local keeper kept;
+
+}  // namespace
+
+std::byte* acquire_chunk() noexcept {
+  if (!keeper_gone && kept.first) return kept.pop();
+  return static_cast<std::byte*>(std::aligned_alloc(64, chunk_size));
+}
+
+void release_chunk(std::byte* chunk) noexcept {
+  if (!chunk) return;
+  if (!keeper_gone && kept.count < max_kept) {
+    kept.push(chunk);
+  } else {
+    std::free(chunk);
+  }
+}
+
+}  // namespace kfx::wire
