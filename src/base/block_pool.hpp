@@ -31,8 +31,8 @@ class block_pool {
   explicit block_pool(std::size_t block_size, std::size_t align = 64, std::uint32_t index_limit = 1u << 24,
                       initialise init = {})
       : stride_((block_size + align - 1) / align * align),
-        first_((sizeof(chunk) + sizeof(next_index) * (chunk_bytes / stride_) + align - 1) / align * align),
-        slots_(static_cast<std::uint32_t>((chunk_bytes - first_) / stride_)),
+        slots_(static_cast<std::uint32_t>((chunk_bytes - sizeof(chunk) - align) / (stride_ + sizeof(next_index)))),
+        first_((sizeof(chunk) + sizeof(next_index) * slots_ + align - 1) / align * align),
         shift_(static_cast<std::uint32_t>(std::bit_width(slots_ - 1))),
         max_chunks_(index_limit >> shift_ ? index_limit >> shift_ : 1),
         init_(std::move(init)),
@@ -141,8 +141,8 @@ class block_pool {
 
   alignas(64) std::atomic<std::uint64_t> head_{no_index};
   alignas(64) const std::size_t stride_;
-  const std::size_t first_;
   const std::uint32_t slots_;
+  const std::size_t first_;
   const std::uint32_t shift_;
   const std::uint32_t max_chunks_;
   const initialise init_;

@@ -32,12 +32,14 @@ remote_region remote_region::at(std::uint64_t offset, std::uint64_t length) cons
   remote_region slice = *this;
   const bool starts_inside = offset <= length_ && offset_ <= outside - offset;
   const std::uint64_t rest = starts_inside ? length_ - offset : 0;
-  if (!starts_inside || (length != whole_rest && length > rest)) {
+  const std::uint64_t part = length == whole_rest ? rest : length;
+  // A token made up by hand may reach past the last address; its slices may not.
+  if (starts_inside && part <= rest && part <= outside - (offset_ + offset)) {
+    slice.offset_ = offset_ + offset;
+    slice.length_ = part;
+  } else {
     slice.offset_ = outside;
     slice.length_ = 0;
-  } else {
-    slice.offset_ = offset_ + offset;
-    slice.length_ = length == whole_rest ? rest : length;
   }
   return slice;
 }

@@ -82,7 +82,7 @@ class timer_wheel {
   std::int64_t next() const noexcept {
     if (due_.next != &due_) return 0;
     const event e = first_event();
-    return e.tick == none ? none : e.tick << tick_bits;
+    return e.tick > none >> tick_bits ? none : e.tick << tick_bits;
   }
 
   std::size_t size() const noexcept { return size_; }
