@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// The verbs that move no files. Each returns the program's exit status and throws what leaves nothing to do.
+
+#include <string>
+
+namespace store {
+
+int list(const std::string& uri, const std::string& path, bool recursive, bool as_json);
+int show(const std::string& uri, const std::string& path, bool as_json);
+int remove(const std::string& uri, const std::string& path, bool recursive);
+
+}  // namespace store

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// What a transfer tells people and scripts: a progress bar, the problems, a summary.
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
+
+namespace store {
+
+/// Counted where it happens; any thread.
+struct totals {
+  std::atomic<std::uint64_t> bytes{0};
+  std::atomic<std::uint64_t> files{0};
+  std::atomic<std::uint64_t> directories{0};
+  std::atomic<std::uint64_t> links{0};
+  std::atomic<std::uint64_t> skipped{0};  ///< devices, sockets, FIFOs
+  std::atomic<std::uint64_t> failed{0};
+};
+
+/// Printable, on one line: control characters and backslashes become escapes.
+std::string printable(std::string_view);
+/// As a JSON string, with its quotes.
+std::string json(std::string_view);
+
+/// Any thread.
+class report {
+ public:
+  report(std::string verb, std::string uri, bool as_json);
+  ~report();
+
+  totals count;
+
+  /// "kfx-store: get a/b from tcp://…: No space left on device". Only the first few are printed.
+  void problem(std::string_view path, const std::error_code&);
+  void note(const std::string& line);
+  /// Something went wrong after which going on makes no sense.
+  bool stopped() const noexcept { return stopped_.load(std::memory_order_relaxed); }
+
+  void start_bar();
+  void stop_bar();
+  /// The summary, on stdout. `explain` is the peer's.
+  void summary(const std::string& explain);
+
+ private:
+  void draw();
+  double seconds() const;
+
+  const std::string verb_;
+  const std::string uri_;
+  const bool json_;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  std::atomic<bool> stopped_{false};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool bar_ = false;
+  std::thread drawing_;
+};
+
+}  // namespace store

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// A client's connection to a store, the pool its coroutines and disk work run on, and how requests are asked.
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <optional>
+#include <string>
+
+#include <kfx/kfx.hpp>
+
+#include "gate.hpp"
+#include "protocol.hpp"
+
+namespace store {
+
+/// A reply, and how many bytes came behind its head.
+struct answer : reply {
+  std::size_t more = 0;
+};
+
+class session {
+ public:
+  /// Nothing is sent yet. Throws kfx::error.
+  session(const std::string& uri, unsigned threads);
+  ~session();
+
+  kfx::node& node() noexcept { return *node_; }
+  const kfx::peer& peer() const noexcept { return peer_; }
+  const std::string& uri() const noexcept { return uri_; }
+  asio::thread_pool& pool() noexcept { return pool_; }
+
+  /// Sends and waits for the reply, which lands in `space`: the head first. Throws std::system_error with what the
+  /// server, or the fabric, said. `space` and `payload` stay valid meanwhile.
+  asio::awaitable<answer> ask(request head, std::string path, kfx::mutable_buffer space,
+                              kfx::const_buffer payload = {});
+  /// For a reply without anything behind it.
+  asio::awaitable<answer> ask(request head, std::string path);
+  /// The same outside coroutines.
+  answer ask_now(request head, std::string path, kfx::mutable_buffer space);
+
+  /// Lets go of the fabric; what is under way ends with an error. Buffers must be gone before or after, not between.
+  void close();
+
+ private:
+  std::string uri_;
+  asio::thread_pool pool_;
+  std::optional<kfx::node> node_;
+  kfx::peer peer_;
+};
+
+/// Whether going on with other files makes no sense: the server is gone, or here is no room.
+bool is_fatal(std::error_code) noexcept;
+
+}  // namespace store
