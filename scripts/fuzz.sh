@@ -17,7 +17,7 @@ fuzz() {  # fuzzer
   for corpus in "$root"/tests/*/corpus/"$name"; do
     [ -d "$corpus" ] && given+=("$corpus")
   done
-  "$1" "$grown" "${given[@]}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+  "$1" "$grown" "${given[@]}" -max_total_time="$seconds" -timeout=10 -max_len=70000 -rss_limit_mb=2048 -print_final_stats=1 \
     -artifact_prefix="$build/findings/$name-" >"$log" 2>&1 || status=$?
   if [ "$status" -eq 0 ]; then
     echo "  $name: $(sed -n 's/^stat::number_of_executed_units: */units executed: /p' "$log"), seed $(sed -n 's/^INFO: Seed: //p' "$log")"

@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# install_test.sh SOURCE BUILD   installs into a scratch directory and uses only that: a Meson and a CMake project that
+# find kfx through pkg-config, and a backend that is loaded at run time.
+set -eu
+source_root=$1
+build=$2
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/kfx-install.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+# Not from the environment that the test happens to run in.
+unset CXXFLAGS CFLAGS LDFLAGS KFX_BACKENDS KFX_LISTEN DESTDIR
+
+say() { echo "-- $*"; }
+
+say "install"
+DESTDIR=$scratch/root meson install -C "$build" --no-rebuild --quiet
+pc=$(find "$scratch/root" -name kfx.pc)
+[ -n "$pc" ] || { echo "no kfx.pc was installed" >&2; exit 1; }
+PKG_CONFIG_PATH=$(dirname "$pc")
+LD_LIBRARY_PATH=$(dirname "$PKG_CONFIG_PATH")
+export PKG_CONFIG_PATH LD_LIBRARY_PATH
+if grep -rIl -e "$source_root" -e "$build" "$scratch/root" --include='*.hpp' --include='*.pc'; then
+  echo "the files above, which were installed, name the place they were built in" >&2
+  exit 1
+fi
+[ "$(pkg-config --modversion kfx)" = "$(meson introspect "$build" --projectinfo | sed 's/.*"version": "\([^"]*\)".*/\1/')" ]
+# Nothing within the library is installed.
+if find "$scratch/root" -name '*.hpp' | grep -E '/(wire|engine|cm|memory|base|node)/[^/]*\.hpp$'; then
+  echo "the internal headers above were installed" >&2
+  exit 1
+fi
+
+say "Meson project"
+cp -r "$source_root/tests/install/consumer" "$scratch/consumer"
+cp "$source_root/examples/01-hello/hello.cpp" "$scratch/consumer/"
+meson setup "$scratch/with-meson" "$scratch/consumer" >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
+ninja -C "$scratch/with-meson" >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
+"$scratch/with-meson/hello"
+
+say "CMake project"
+cmake -G Ninja -S "$scratch/consumer" -B "$scratch/with-cmake" >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
+ninja -C "$scratch/with-cmake" >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
+"$scratch/with-cmake/hello"
+
+say "backend out of the tree"
+cp -r "$source_root/tests/install/backend" "$scratch/backend"
+meson setup "$scratch/twin" "$scratch/backend" >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
+ninja -C "$scratch/twin" >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
+twin=$scratch/twin/kfx_twin.so
+"$scratch/twin/twin_user" "$twin" option
+KFX_BACKENDS=$twin "$scratch/twin/twin_user" "$twin"
+# Without it, the scheme is unknown and the program says so.
+if "$scratch/twin/twin_user" "$twin" 2>"$scratch/log"; then
+  echo "twin:// worked although nobody loaded its backend" >&2
+  exit 1
+fi
+grep -q twin "$scratch/log" || { echo "the missing backend is not named in:"; cat "$scratch/log"; exit 1; } >&2
+say "all well"
