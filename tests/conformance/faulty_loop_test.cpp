@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "suite.hpp"
+
+const kfx::test::fixture& kfx::test::under_test() {
+  static const fixture f{
+      .name = "faulty_loop",
+      .listen = "faulty+loop://#",
+      .query = "seed=#&cut=3000&delay=1&partial=1",
+      .harsh = "seed=#&cut=60&delay=1&partial=1&lost_acks=1&dup=1",
+  };
+  return f;
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "suite.hpp"
+
+const kfx::test::fixture& kfx::test::under_test() {
+  static const fixture f{
+      .name = "loopback",
+      .listen = "loop://#",
+  };
+  return f;
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "suite.hpp"
+
+const kfx::test::fixture& kfx::test::under_test() {
+  static const fixture f{
+      .name = "sim_rdma",
+      .listen = "sim://#",
+      .query = "seed=#",
+  };
+  return f;
+}
