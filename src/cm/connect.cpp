@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/// @file
+/// The connecting side: attempts, one at a time for each session, until it has a link or nobody wants it any more.
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <optional>
+
+#include "base/random.hpp"
+#include "cm/manager.hpp"
+
+namespace kfx::cm {
+namespace {
+
+constexpr auto quiet = asio::as_tuple(asio::use_awaitable);
+/// A backend bounds an attempt to about 10 s itself.
+constexpr std::chrono::seconds dial_limit(12);
+constexpr std::chrono::seconds answer_limit(5);
+constexpr std::chrono::seconds longest_pause(1);
+/// Answers like "begin afresh" are followed at once, unless they do not end.
+constexpr unsigned most_at_once = 4;
+
+/// Trying again cannot help.
+bool is_hopeless(std::error_code e) {
+  return e == errc::not_found || e == errc::version_mismatch || e == errc::protocol_error || e == errc::bad_uri ||
+         e == errc::bad_option || e == errc::no_backend || e == errc::not_supported || e == errc::refused;
+}
+
+/// Sets a flag and clears it again, however a coroutine ends.
+class raised {
+ public:
+  explicit raised(bool& flag) : flag_(flag) { flag_ = true; }
+  ~raised() { flag_ = false; }
+  raised(const raised&) = delete;
+  raised& operator=(const raised&) = delete;
+
+ private:
+  bool& flag_;
+};
+
+}  // namespace
+
+void manager::begin_connecting(const record_ptr& rec) {
+  // Ops that wait for a link have a limit, whether or not there is anything to connect to.
+  around_.host.want_ticks();
+  if (stopping_ || rec->connecting || rec->target.scheme.empty()) return;
+  rec->connecting = true;
+  spawn(connect(rec));
+}
+
+asio::awaitable<void> manager::connect(record_ptr rec) {
+  const raised busy(rec->connecting);
+  clock::duration wait = rec->session->settings.backoff;
+  unsigned at_once = 0;
+  while (!stopping_ && still_wanted(*rec)) {
+    const outcome o = co_await attempt(rec);
+    if (o.failure.code) note(*rec, o.failure);
+    if (o.next == outcome::linked) co_return;
+    if (o.next == outcome::hopeless) {
+      give_up(*rec, o.failure);
+      co_return;
+    }
+    if (o.next == outcome::expect) {
+      co_await expect_incoming(rec);
+    } else if (o.next == outcome::pause || ++at_once == most_at_once) {
+      at_once = 0;
+      co_await pause(rec, wait);
+    }
+  }
+}
+
+/// There are ops for it, and it has no link.
+bool manager::still_wanted(record& rec) {
+  engine::session& s = *rec.session;
+  return s.home->with_baton([&] { return !s.stopped.load() && s.wanting() && !s.linked(); });
+}
+
+void manager::note(record& rec, const backend::failure& why) {
+  engine::session& s = *rec.session;
+  s.home->with_baton([&] {
+    s.last_failure = why.why;
+    s.last_failure_code = why.code;
+    ++s.attempts;
+  });
+}
+
+void manager::give_up(record& rec, const backend::failure& why) {
+  engine::session& s = *rec.session;
+  s.home->with_baton([&] {
+    if (!s.linked()) s.reset(why.code, true);
+  });
+}
+
+/// Between attempts: doubling, and spread so that many who lost the same peer do not come back in step.
+asio::awaitable<void> manager::pause(record_ptr rec, clock::duration& wait) {
+  const auto part = static_cast<clock::rep>(base::random_u64() % 512);
+  rec->changed.expires_after(wait / 2 + wait * part / 1024);
+  wait = std::min<clock::duration>(2 * wait, std::max<clock::duration>(wait, longest_pause));
+  co_await rec->changed.async_wait(quiet);
+}
+
+/// The peer's own attempt won; it should be here soon.
+asio::awaitable<void> manager::expect_incoming(record_ptr rec) {
+  rec->changed.expires_after(longest_pause);
+  co_await rec->changed.async_wait(quiet);
+}
+
+asio::awaitable<manager::outcome> manager::attempt(record_ptr rec) {
+  rec->since = clock::now();
+  const raised under_way(rec->dialling);
+  if (rec->target.scheme == "kfx") co_return co_await attempt_best(rec);
+  backend::backend* b = backend::find_backend(rec->target.scheme);
+  if (!b)
+    co_return outcome{outcome::hopeless,
+                      {errc::no_backend, "there is no backend \"" + rec->target.scheme + "\" in this process"}};
+  link_or_failure made = co_await dial(*b, rec->target);
+  if (auto* f = std::get_if<backend::failure>(&made))
+    co_return outcome{is_hopeless(f->code) ? outcome::hopeless : outcome::pause, std::move(*f)};
+  const std::unique_ptr<raw_link> link = std::move(std::get<std::unique_ptr<raw_link>>(made));
+  co_return co_await introduce(rec, *link, "the URI names " + rec->target.scheme);
+}
+
+/// One connection by one backend.
+asio::awaitable<manager::link_or_failure> manager::dial(backend::backend& b, backend::uri to) {
+  struct box {
+    explicit box(asio::io_context& io) : ready(io) {}
+    asio::steady_timer ready;
+    std::optional<std::variant<backend::channel, backend::failure>> got;
+  };
+  // Outlives this coroutine when the backend answers too late.
+  const auto answer = std::make_shared<box>(io_);
+  answer->ready.expires_after(dial_limit);
+  b.connect(around_.ctx, to, [answer](std::variant<backend::channel, backend::failure> r) {
+    answer->got.emplace(std::move(r));
+    answer->ready.cancel();
+  });
+  co_await answer->ready.async_wait(quiet);
+  if (!answer->got)
+    co_return backend::failure{
+        errc::timed_out, "connecting to " + to.to_string() + " took too long; is there a firewall that drops packets?"};
+  if (auto* f = std::get_if<backend::failure>(&*answer->got)) co_return std::move(*f);
+  co_return std::make_unique<raw_link>(io_, std::move(std::get<backend::channel>(*answer->got)));
+}
+
+greeting manager::hello_of(record& rec) {
+  greeting g = self(wire::type::hello);
+  g.scheme = rec.scheme;
+  engine::session& s = *rec.session;
+  s.home->with_baton([&] {
+    g.resume = s.id != 0;
+    g.session = s.id;
+    g.taken = g.resume ? s.taken() : 0;
+  });
+  if (g.resume) return g;
+  if (rec.proposed == 0) rec.proposed = base::random_u64();
+  g.session = rec.proposed;
+  g.previous = rec.id;
+  g.separate = rec.separate;
+  return g;
+}
+
+/// The handshake on a link that is there.
+asio::awaitable<manager::outcome> manager::introduce(record_ptr rec, raw_link& link, std::string chosen) {
+  if (!still_wanted(*rec)) co_return outcome{outcome::linked};
+  const std::uint64_t ticket = ++rec->ticket;
+  const greeting hello = hello_of(*rec);
+  const auto until = clock::now() + answer_limit;
+  if (auto e = co_await link.send(hello, until))
+    co_return outcome{outcome::pause, {errc::unreachable, link.describe() + ": " + e.message()}};
+  heard answer = co_await link.receive(until);
+  if (rec->ticket != ticket) co_return outcome{outcome::again};  // the peer's own attempt came first
+  if (auto* f = std::get_if<backend::failure>(&answer))
+    co_return outcome{is_hopeless(f->code) ? outcome::hopeless : outcome::pause, std::move(*f)};
+  const greeting& g = std::get<greeting>(answer);
+  if (g.kind == wire::type::refuse) co_return refused(rec, g);
+  if (g.kind != wire::type::welcome || g.probe)
+    co_return outcome{
+        outcome::hopeless,
+        {errc::protocol_error, link.describe() + ": a hello was answered with " + std::string(wire::name(g.kind))}};
+  co_return welcomed(rec, ticket, link, hello, g, std::move(chosen));
+}
+
+manager::outcome manager::welcomed(const record_ptr& rec, std::uint64_t ticket, raw_link& link, const greeting& hello,
+                                   const greeting& welcome, std::string chosen) {
+  engine::session& s = *rec->session;
+  const bool restarted = meet(*rec, welcome);
+  const bool fits = s.home->with_baton([&] {
+    if (s.linked()) return false;
+    if (hello.resume && welcome.lost && s.id != 0) s.reset(make_error_code(errc::session_lost), false);
+    const bool fresh = restarted || welcome.lost || !hello.resume;
+    const bool same = fresh ? s.id == 0 && welcome.taken == 0 : s.id == hello.session && s.plausible(welcome.taken);
+    if (!same && s.id != 0) s.reset(make_error_code(errc::session_lost), false);
+    if (same) s.chosen = chosen;
+    return same;
+  });
+  if (!fits) {
+    rec->proposed = 0;
+    return {outcome::again};
+  }
+  if (attach(rec, ticket, link, welcome, welcome.taken, welcome.session)) return {outcome::linked};
+  return {outcome::again};
+}
+
+manager::outcome manager::refused(const record_ptr& rec, const greeting& answer) {
+  const std::error_code code = make_error_code(static_cast<errc>(answer.reason ? answer.reason : int(errc::refused)));
+  engine::session& s = *rec->session;
+  switch (answer.why) {
+    case refusal::race:
+      return {outcome::expect};
+    case refusal::already:
+      // When that session is this one it came in meanwhile and is resumed; else a second one is meant.
+      rec->separate = true;
+      return {outcome::again};
+    case refusal::lost:
+      rec->proposed = 0;
+      s.home->with_baton([&] {
+        if (!s.linked() && s.id != 0) s.reset(make_error_code(errc::session_lost), false);
+      });
+      return {outcome::again};
+    case refusal::other:
+      break;
+  }
+  backend::failure why{code, rec->target.to_string() + " refused the connection: " + answer.sentence};
+  return {is_hopeless(code) ? outcome::hopeless : outcome::pause, std::move(why)};
+}
+
+}  // namespace kfx::cm

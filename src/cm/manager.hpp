@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// The connection manager: which session gets which link. Runs on the node's control thread, as coroutines that read
+/// top to bottom (connect.cpp, choose.cpp, accept.cpp); what other threads may call says so.
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "cm/handshake.hpp"
+#include "cm/raw_link.hpp"
+#include "cm/record.hpp"
+#include "engine/host.hpp"
+#include "engine/partition.hpp"
+#include "engine/session.hpp"
+#include "kfx/backend/backend.hpp"
+#include "kfx/node.hpp"
+
+namespace kfx::cm {
+
+/// What the manager needs of the node.
+struct surroundings {
+  engine::host& host;
+  backend::context& ctx;
+  /// The home partition of a new session with a peer of that name. Any thread.
+  std::function<std::shared_ptr<engine::partition>(std::string_view peer)> home;
+  /// For the program's on_peer. Control thread.
+  std::function<void(const std::shared_ptr<engine::session>&, peer_event)> tell;
+};
+
+class manager {
+ public:
+  explicit manager(surroundings around);
+  ~manager();
+  manager(const manager&) = delete;
+  manager& operator=(const manager&) = delete;
+
+  /// Any thread: the session of that URI; the same one for the same text. Throws kfx::error.
+  std::shared_ptr<engine::session> at(std::string_view uri);
+  /// Any thread, baton held.
+  void want_link(engine::session& s);
+  void link_lost(engine::session& s);
+  /// Any thread: nothing starts any more on any session.
+  void refuse_ops();
+
+  /// Before the control thread runs. Throws kfx::error.
+  void listen(const std::vector<std::string>& uris);
+  /// What peers can connect to. Constant once listening.
+  const std::vector<std::string>& addresses() const noexcept { return addresses_; }
+
+  /// Gives up what is remembered for too long, and says how soon to come again (0: when something happens).
+  std::chrono::nanoseconds tick(std::int64_t now);
+  /// Ends every coroutine and listener; `done` follows when nothing of them is left.
+  void stop(std::function<void()> done);
+  /// After that, when no other thread of the node is left: lets go of every session.
+  void forget();
+
+ private:
+  using record_ptr = std::shared_ptr<record>;
+  using link_or_failure = std::variant<std::unique_ptr<raw_link>, backend::failure>;
+
+  /// How an attempt to connect ended.
+  struct outcome {
+    enum { linked, again, pause, expect, hopeless } next = again;
+    backend::failure failure{};
+  };
+  /// What to do with a hello.
+  struct verdict {
+    record_ptr rec;  ///< null: refuse
+    bool lost = false;
+    std::uint32_t taken = 0;  ///< by this side
+    std::uint32_t peer_taken = 0;
+    greeting refuse{};
+  };
+
+  // manager.cpp
+  void spawn(asio::awaitable<void> work);
+  void task_over(std::list<asio::cancellation_signal>::iterator task);
+  record_ptr add(const std::string& uri, const engine::session_settings& settings, const std::string& peer);
+  record_ptr by_id(std::uint64_t key) const;
+  void know(const record_ptr& rec, std::uint64_t id);
+  greeting self(wire::type kind) const;
+  void tell(record& rec, peer_event e);
+  bool meet(record& rec, const greeting& peer);
+  bool attach(const record_ptr& rec, std::uint64_t ticket, raw_link& link, const greeting& peer,
+              std::uint32_t peer_taken, std::uint64_t id);
+  void link_gone(const record_ptr& rec);
+  void open_listener(const std::string& text);
+  std::chrono::nanoseconds review(const record_ptr& rec, std::int64_t now, bool& drop);
+
+  // connect.cpp
+  void begin_connecting(const record_ptr& rec);
+  asio::awaitable<void> connect(record_ptr rec);
+  asio::awaitable<outcome> attempt(record_ptr rec);
+  asio::awaitable<link_or_failure> dial(backend::backend& b, backend::uri to);
+  asio::awaitable<outcome> introduce(record_ptr rec, raw_link& link, std::string chosen);
+  outcome welcomed(const record_ptr& rec, std::uint64_t ticket, raw_link& link, const greeting& hello,
+                   const greeting& welcome, std::string chosen);
+  outcome refused(const record_ptr& rec, const greeting& answer);
+  asio::awaitable<void> expect_incoming(record_ptr rec);
+  asio::awaitable<void> pause(record_ptr rec, clock::duration& wait);
+  greeting hello_of(record& rec);
+  bool still_wanted(record& rec);
+  void note(record& rec, const backend::failure& why);
+  void give_up(record& rec, const backend::failure& why);
+
+  // choose.cpp
+  asio::awaitable<outcome> attempt_best(record_ptr rec);
+  asio::awaitable<outcome> attempt_one(record_ptr rec, backend::backend& b, const greeting& peer, std::string& passed);
+
+  // accept.cpp
+  void accepted(backend::channel c);
+  asio::awaitable<void> accept(backend::channel c);
+  asio::awaitable<void> admit(raw_link& link, greeting hello);
+  asio::awaitable<void> refuse(raw_link& link, greeting why);
+  verdict judge(const greeting& hello, const std::string& from);
+  verdict judge_known(const record_ptr& rec, const greeting& hello);
+  void bury_former_lives(const greeting& hello);
+  record_ptr successor_of(const greeting& hello);
+  record_ptr awaited(const greeting& hello);
+  bool established_elsewhere(const greeting& hello);
+  record_ptr newcomer(const greeting& hello, const std::string& from);
+  bool contested(const record& rec, const greeting& hello) const;
+
+  const surroundings around_;
+  asio::io_context& io_;
+  bool stopping_ = false;
+  std::function<void()> stopped_;
+  std::list<asio::cancellation_signal> tasks_;
+  unsigned strangers_ = 0;  ///< connections whose handshake is under way
+  std::vector<std::unique_ptr<backend::listener>> listeners_;
+  std::vector<std::string> addresses_;
+  std::unordered_map<std::uint64_t, std::weak_ptr<record>> ids_;
+
+  mutable std::mutex mutex_;  ///< guards what follows; taken before a baton, never after
+  std::vector<record_ptr> records_;
+  std::map<std::string, record_ptr, std::less<>> named_;
+  bool refusing_ = false;
+};
+
+}  // namespace kfx::cm

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "node/node_state.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+#include <future>
+
+#include "base/host_id.hpp"
+#include "base/random.hpp"
+
+namespace kfx::detail {
+namespace {
+
+namespace asio = boost::asio;
+
+kfx::options checked(kfx::options o) {
+  const auto fail = [](const std::string& why) -> kfx::options { throw error(errc::bad_option, why); };
+  if (o.name.size() > limits::name) return fail("options::name is longer than 255 bytes; choose a shorter one");
+  if (!o.partitions.empty())
+    return fail("options::partitions is \"" + o.partitions +
+                "\", and partitions other than the default are not supported yet; leave it empty");
+  if (o.credits == 0 || o.credits > 65536) return fail("options::credits must be from 1 to 65536");
+  if (o.max_ops == 0) return fail("options::max_ops must not be 0");
+  if (o.limit.count() <= 0) return fail("options::limit must be 1ms at least");
+  if (o.keepalive.count() <= 0) return fail("options::keepalive must be 1ms at least");
+  if (o.backoff.count() <= 0) return fail("options::backoff must be 1ms at least");
+  if (o.idle.count() < 0 || o.retention.count() < 0 || o.spin.count() < 0)
+    return fail("options::idle, retention and spin must not be negative");
+  return o;
+}
+
+void load_backends(const std::string& paths) {
+  for (std::size_t at = 0; at < paths.size();) {
+    const std::size_t end = std::min(paths.find(':', at), paths.size());
+    std::string why;
+    if (end > at) {
+      auto loaded = backend::load_backend(paths.substr(at, end - at), &why);
+      if (!loaded) throw error(loaded.error(), why);
+    }
+    at = end + 1;
+  }
+}
+
+/// The CPUs this process may use.
+std::vector<int> own_cpus() {
+  std::vector<int> list;
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return list;
+  for (int c = 0; c < CPU_SETSIZE; ++c)
+    if (CPU_ISSET(c, &set)) list.push_back(c);
+  return list;
+}
+
+}  // namespace
+
+node_state::node_state(kfx::options o)
+    : options_(checked(std::move(o))),
+      incarnation_(base::random_u64()),
+      ctx_{io_, base::random_id(), base::host_id(), base::process_id(), options_} {
+  load_backends(options_.backends);
+}
+
+node_state::~node_state() {
+  shut_down();
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void node_state::open() {
+  make_partitions();
+  make_manager();
+  ticker_ = std::make_unique<node_detail::ticker>(
+      io_, [this] { return tick(); }, [this] { return watch(); });
+  events_ = std::make_unique<node_detail::peer_events>(
+      options_.progress == progress::threads, [this](const peer& p, peer_event e) { deliver(p, e); },
+      [this] { partitions_.front()->wake(); });
+  manager_->listen(options_.listen);
+  if (options_.progress == progress::threads)
+    for (const auto& p : partitions_) p->start_threads();
+  start_control();
+}
+
+void node_state::make_partitions() {
+  auto* made = new engine::partition(*this, 0, own_cpus());
+  partitions_.emplace_back(made, [k = keeper_](engine::partition* p) {
+    const std::shared_ptr<node_state> last = std::move(k->node);  // goes after the partition that refers to it
+    delete p;
+  });
+}
+
+void node_state::make_manager() {
+  cm::surroundings around{*this, ctx_, [this](std::string_view) { return partitions_.front(); },
+                          [this](const std::shared_ptr<engine::session>& s, peer_event e) {
+                            const engine::handlers* h = handlers_.load(std::memory_order_acquire);
+                            if (h && h->peer) events_->push(peer(s), e);
+                          }};
+  manager_ = std::make_unique<cm::manager>(std::move(around));
+}
+
+void node_state::start_control() {
+  control_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "kfx-ctl");
+    io_.run();
+  });
+}
+
+void node_state::stop_control() {
+  if (!control_.joinable()) return;
+  std::promise<void> over;
+  asio::post(io_, [this, &over] {
+    ticker_->stop();
+    manager_->stop([&over] { over.set_value(); });
+  });
+  over.get_future().wait();
+}
+
+void node_state::shut_down() {
+  if (down_.exchange(true) || !manager_) return;
+  manager_->refuse_ops();
+  stop_control();
+  for (const auto& p : partitions_) p->with_baton([&] { p->stop_sessions(); });
+  for (const auto& p : partitions_) p->stop_threads();
+  work_.reset();
+  io_.stop();
+  if (control_.joinable()) control_.join();
+  if (events_) events_->stop();
+  // What ended just now may have handlers that nobody ran.
+  for (const auto& p : partitions_)
+    while (p->poll(true) != 0) {
+    }
+  for (const auto& p : partitions_) p->retire_from_lookup();
+  // Wishes that came too late hold on to sessions, and those to all of this.
+  io_.restart();
+  io_.poll();
+  manager_->forget();
+  if (!partitions_.empty()) keeper_->node = weak_from_this().lock();
+  partitions_.clear();
+}
+
+std::chrono::nanoseconds node_state::tick() {
+  const std::int64_t now = engine::now_ns();
+  for (const auto& p : partitions_) {
+    p->tick(now);
+    if (options_.progress == progress::caller) p->nudge();
+  }
+  return manager_->tick(now);
+}
+
+bool node_state::watch() {
+  bool any = false;
+  for (const auto& p : partitions_) any |= p->watch();
+  return any;
+}
+
+void node_state::want_link(engine::session& s) {
+  if (!down_.load(std::memory_order_acquire)) manager_->want_link(s);
+}
+
+void node_state::lost_link(engine::session& s) {
+  if (!down_.load(std::memory_order_acquire)) manager_->link_lost(s);
+}
+
+// --- handlers
+
+std::shared_ptr<const engine::handlers> node_state::current_handlers() const noexcept {
+  // No owner, so no counter that all threads would share.
+  return {std::shared_ptr<const engine::handlers>(), handlers_.load(std::memory_order_acquire)};
+}
+
+template <class F>
+void node_state::change_handlers(F f) {
+  std::lock_guard lock(handlers_mutex_);
+  const engine::handlers* old = handlers_.load(std::memory_order_relaxed);
+  auto fresh = old ? std::make_unique<engine::handlers>(*old) : std::make_unique<engine::handlers>();
+  f(*fresh);
+  handlers_.store(fresh.get(), std::memory_order_release);
+  all_handlers_.push_back(std::move(fresh));
+}
+
+void node_state::on_message(message_handler h) {
+  change_handlers([&](engine::handlers& all) { all.message = std::move(h); });
+}
+void node_state::on_notify(notify_handler h) {
+  change_handlers([&](engine::handlers& all) { all.notify = std::move(h); });
+}
+void node_state::on_peer(peer_handler h) {
+  change_handlers([&](engine::handlers& all) { all.peer = std::move(h); });
+}
+
+void node_state::deliver(const peer& who, peer_event what) {
+  const engine::handlers* h = handlers_.load(std::memory_order_acquire);
+  if (h && h->peer) h->peer(who, what);
+}
+
+// --- memory
+
+std::shared_ptr<region_state> node_state::share(mutable_buffer memory, access rights) {
+  auto r = std::make_shared<region_state>();
+  r->memory = memory;
+  r->rights = rights;
+  r->key = base::random_u64();
+  r->incarnation = incarnation_;
+  r->revoke = [weak = weak_from_this()](region_state& gone) {
+    if (const auto node = weak.lock()) node->revoke(gone);
+  };
+  for (const auto& p : partitions_) p->with_baton([&] { p->keys.insert(r->key, {r.get(), nullptr}); });
+  return r;
+}
+
+void node_state::revoke(region_state& r) {
+  names_.erase_key(r.key);
+  // A node that is down holds no links, so nothing can touch the memory.
+  if (down_.load(std::memory_order_acquire)) return;
+  for (const auto& p : partitions_) p->with_baton([&] { p->revoke_key(r.key); });
+}
+
+void node_state::publish(std::string_view name, const remote_region& token) {
+  if (name.empty() || name.size() > limits::name)
+    throw error(errc::bad_option, "a published name has 1 to 255 bytes, this one has " + std::to_string(name.size()));
+  if (token.raw().key == 0 || token.raw().incarnation != incarnation_)
+    throw error(errc::stale_region,
+                "\"" + std::string(name) + "\" cannot be published: the region is not shared by this node (any more)");
+  names_.set(name, token);
+}
+
+// --- progress::caller
+
+std::size_t node_state::poll() {
+  std::size_t n = 0;
+  for (const auto& p : partitions_) n += p->poll(true);
+  if (options_.progress == progress::caller) n += events_->run();
+  return n;
+}
+
+void node_state::run(clock::time_point until) {
+  runners_.fetch_add(1);
+  clock::time_point busy_at = clock::now();
+  while (!stop_.load()) {
+    const std::size_t n = poll();
+    const clock::time_point now = clock::now();
+    if (now >= until) break;
+    if (n != 0) busy_at = now;
+    if (now - busy_at < options_.spin) {
+      engine::cpu_relax();
+      continue;
+    }
+    const bool bounded = until != clock::time_point::max();
+    partitions_.front()->sleep(
+        bounded ? std::chrono::duration_cast<std::chrono::nanoseconds>(until.time_since_epoch()).count() : INT64_MAX);
+    // What woke it is polled for before it sleeps again, without a spin: that had its chance.
+  }
+  // A stop ends every run under way, and the next one when none is.
+  if (runners_.fetch_sub(1) == 1)
+    stop_.store(false);
+  else if (stop_.load())
+    partitions_.front()->wake();
+}
+
+void node_state::stop() {
+  stop_.store(true);
+  for (const auto& p : partitions_) p->wake();
+}
+
+int node_state::fd() {
+  std::lock_guard lock(fd_mutex_);
+  if (fd_ >= 0) return fd_;
+  const int made = ::epoll_create1(EPOLL_CLOEXEC);
+  if (made < 0)
+    throw error(errc::out_of_resources,
+                "cannot make a descriptor to wait for: " + std::generic_category().message(errno) +
+                    "; raise the limit of open files (ulimit -n)");
+  for (const auto& p : partitions_) {
+    epoll_event wanted{};
+    wanted.events = EPOLLIN;
+    ::epoll_ctl(made, EPOLL_CTL_ADD, p->epoll_fd(), &wanted);
+  }
+  return fd_ = made;
+}
+
+// --- for people
+
+std::string node_state::explain() const {
+  std::string text = "node " + ctx_.node_id + (options_.name.empty() ? "" : " (" + options_.name + ")") + "\n";
+  for (const std::string& a : addresses()) text += "listens on " + a + "\n";
+  if (addresses().empty()) text += "does not listen\n";
+  for (const auto& p : partitions_) {
+    text += "partition " + std::to_string(p->number()) + ": CPUs";
+    for (int c : p->cpus()) text += " " + std::to_string(c);
+    text += options_.progress == progress::threads ? ", own threads\n" : ", driven by its caller\n";
+  }
+  for (backend::backend* b : backend::all_backends()) {
+    std::string why;
+    text += "backend " + std::string(b->name()) + ": " + (b->available(&why) ? "available" : why) + "\n";
+  }
+  return text;
+}
+
+}  // namespace kfx::detail

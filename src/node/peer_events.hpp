@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// Delivers on_peer events, in order, where a handler that blocks holds up nothing else.
+
+#include <boost/asio/thread_pool.hpp>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+#include "kfx/node.hpp"
+
+namespace kfx::node_detail {
+
+class peer_events {
+ public:
+  /// `deliver` calls the program's handler. With `threaded`, on a thread made for the first event; else in `run`, and
+  /// `pending` is told that there is something to run.
+  peer_events(bool threaded, std::function<void(const peer&, peer_event)> deliver, std::function<void()> pending);
+  ~peer_events();
+
+  /// Control thread.
+  void push(peer p, peer_event e);
+  /// Any thread: runs what is queued. How many.
+  std::size_t run();
+  /// Waits for a handler that runs; later events are dropped. Not while `push` can be called.
+  void stop();
+
+ private:
+  struct event {
+    peer who;
+    peer_event what;
+  };
+  const bool threaded_;
+  const std::function<void(const peer&, peer_event)> deliver_;
+  const std::function<void()> pending_;
+  std::unique_ptr<boost::asio::thread_pool> pool_;
+  std::mutex mutex_;
+  std::deque<event> queue_;
+  bool running_ = false;  ///< a thread is in `run`; the order is its
+};
+
+}  // namespace kfx::node_detail
