@@ -7,6 +7,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -52,12 +53,24 @@ class partition final : public std::enable_shared_from_this<partition> {
   }
   /// One round of frames and, with `handlers`, one of handlers. What happened.
   std::size_t poll(bool handlers);
-  /// Waits for a condition of an op, driving. See op_handle.cpp.
+  /// Waits for an op, moving frames meanwhile. False: `until` came first.
   bool wait_for(detail::op_state&, std::int64_t until);
+  /// Waits for an op that was asked to end; allowed in handlers.
+  void wait_quiet(detail::op_state&);
+  /// Has `home` run the handler of an op that is done, if that partition still lives.
+  static bool post_handler(partition* home, detail::op_state&);
+  /// Calls `f` if that partition still lives, and keeps it alive meanwhile.
+  static bool with_living(partition* p, const std::function<void(partition&)>& f);
+  /// Resumes a coroutine on the executor of an op that is just ending (baton held).
+  static void resume_on(detail::op_state&, void* coroutine);
+  static std::string explain_failure(detail::op_state const&, std::error_code);
+  void retire_from_lookup();
   /// Sleeps until something may have happened, at most until then (steady ns).
   void sleep(std::int64_t until);
   /// Ends a sleep.
   void wake();
+  /// Lets epoll_fd() signal what is to be polled; false: something is already.
+  bool arm();
   int epoll_fd() const noexcept { return epoll_; }
   unsigned number() const noexcept { return number_; }
   const std::vector<int>& cpus() const noexcept { return cpus_; }
@@ -83,18 +96,29 @@ class partition final : public std::enable_shared_from_this<partition> {
   void unwatch_link(session&);
   void ready_strand(strand&);
   void ready_op(detail::op_state&);       ///< its on_done is to run
-  void after_done(detail::op_state&, bool ok);
+  void after_done(op_id, bool ok);
+  void publish(detail::op_state&);             ///< its result stands
+  void free_engine_part(detail::op_state&);    ///< neither wire nor session refers to it any more
+  void forget_waiter(detail::op_state&);
+  void end_waiters(session&, std::error_code, bool all);
+  template <class F>
+  void each_waiter(session& s, F f) {
+    for (detail::op_state* o : after_waiters_)
+      if (o->owner == &s) f(*o);
+  }
   void wait_after(detail::op_state&);     ///< an op with `.after`: started when that one ended
   void set_timer(detail::op_state&, std::int64_t expiry);
   void clear_timer(detail::op_state&);
   void stop_sessions();
   void revoke_key(std::uint64_t key);
   memory::key_table<memory::keyed> keys;
-  timer_links* timer_of(detail::op_state&);
 
  private:
   friend class session;
-  struct engine_thread;
+  struct engine_thread {
+    std::thread thread;
+    std::atomic<std::uint64_t> serial{0};  ///< odd: it runs a handler
+  };
 
   void release();
   void drain();
@@ -103,14 +127,20 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::size_t run_ready();
   bool run_one();
   void run_strand(strand&, detail::op_state* chain);
+  detail::op_state* next_done();
+  strand* next_strand(detail::op_state*& chain);
   void flush_dirty();
-  void find_active(int timeout_ms, std::int64_t limit_ns);
-  void cool(session&);
+  void find_active(int timeout_ms);
+  void became_ready(std::uint64_t tag);
+  unsigned cool(session&);
+  bool prepare_sleep(std::int64_t& until);
+  void expire(std::int64_t now);
+  void block_on(detail::op_state&, std::int64_t until);
+  void nap();
+  std::shared_ptr<detail::region_state> region_of(std::uint64_t key);
   void leader_loop(engine_thread&);
   void standby(engine_thread&);
   void add_thread();
-  bool idle_spin(std::int64_t& since);
-  std::int64_t wake_time() noexcept;
 
   host& host_;
   const unsigned number_;
@@ -123,6 +153,9 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::vector<session*> slots_;      ///< by session::slot, for descriptors that become ready
   std::vector<session*> hot_;
   std::vector<session*> dirty_;
+  std::vector<session*> again_;
+  unsigned deferred_ = 0;
+  bool armed_ = false;
   base::timer_wheel wheel_;
   std::vector<detail::op_state*> after_waiters_;
   std::vector<op_id> failed_recently_;
@@ -131,13 +164,13 @@ class partition final : public std::enable_shared_from_this<partition> {
 
   strand* ready_first_ = nullptr;
   strand* ready_last_ = nullptr;
-  timer_links* done_first_ = nullptr;
-  timer_links* done_last_ = nullptr;
+  detail::timer_links* done_first_ = nullptr;
+  detail::timer_links* done_last_ = nullptr;
   std::atomic<bool> work_ready_{false};   ///< a strand or a completion is ready; set with the baton, read without
 
   int epoll_ = -1;
   int doorbell_ = -1;
-  std::atomic<bool> sleeping_{false};
+  std::atomic<int> sleeping_{0};
   std::atomic<int> drivers_{0};           ///< threads that wait in complete() and move frames
   std::atomic<std::int64_t> planned_wake_{0};
 
@@ -147,10 +180,10 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::vector<std::unique_ptr<engine_thread>> threads_;
   std::atomic<engine_thread*> leader_{nullptr};
   std::atomic<bool> stopping_{false};
-  std::atomic<std::uint64_t> handler_serial_{0};  ///< odd: the leader is in a handler
+  std::atomic<std::uint64_t> caller_serial_{0};  ///< handlers begun or ended by poll(); progress::caller
+  std::atomic<int> in_handlers_{0};
   std::uint64_t watched_serial_ = 0;
   bool threaded_ = false;
-  std::atomic<int> in_handlers_{0};
 };
 
 }  // namespace kfx::engine

@@ -17,6 +17,9 @@ void free_op(detail::op_state&) noexcept;
 /// By wire index; null when there was never one. It may be free or somebody else's: check `owner` and `kind`.
 detail::op_state* find_op(std::uint32_t index) noexcept;
 
+/// A message whose session is gone and whose holder let go.
+void free_orphan(detail::op_state&) noexcept;
+
 /// 256 B, 4 KiB and 16 KiB come from pools, more from the heap. Throws std::bad_alloc.
 void* pool_allocate(std::size_t bytes);
 void pool_free(void*, std::size_t bytes) noexcept;

@@ -29,6 +29,10 @@ namespace kfx::engine {
 
 class partition;
 
+/// A status as it stands in result and reject frames.
+std::error_code unpack_error(std::uint64_t packed) noexcept;
+std::uint64_t pack_error(std::error_code) noexcept;
+
 /// Who is on the other side, as far as it is known.
 struct identity {
   std::string node_id;      ///< of this life of the peer; "" until the first handshake
@@ -99,7 +103,7 @@ class session final : public detail::peer_state,
   /// Nothing under way, in either direction.
   bool quiet() const noexcept;
   /// There are ops that need a link.
-  bool wanting() const noexcept { return live_ops_ != 0 || !log_.empty(); }
+  bool wanting() const noexcept { return live_ops_ != 0; }
   std::uint32_t taken() const noexcept { return rx_taken_; }
   std::int64_t last_heard() const noexcept { return last_heard_; }
   std::int64_t last_used() const noexcept { return last_used_; }
@@ -112,16 +116,23 @@ class session final : public detail::peer_state,
   // --- for the partition
   void start(detail::op_state&);             ///< a fresh op: to its lane
   void cancel(detail::op_state&, std::error_code why);
+  void share_offer(detail::op_state&, remote_region::fields&);
+  void enqueue_started(detail::op_state&);   ///< what it came after took effect
+  void hand_over(detail::op_state& message); ///< to its handler
   void finish_message(detail::op_state&);    ///< a message's handler side said what to answer
-  void receive(detail::op_state& read);      ///< fetches a message's payload
   void pump();                               ///< emits what may be emitted
   std::error_code flush();
   unsigned poll(unsigned budget, std::int64_t now);
   void poll_over();                          ///< after a burst: acks that are owed
+  void settle_acks();                        ///< before sleeping: acks that nobody waits for
   void strand_done(strand&);
   void region_gone(std::uint64_t key);       ///< nothing of it may be touched after the return
   void end_all(std::error_code why);         ///< the node stops
   backend::link* link() const noexcept { return link_.get(); }
+  bool busy() const noexcept { return requests_ != 0; }
+  bool blocked() const noexcept { return blocked_ && link_; }
+  /// There is something to emit, and room as far as is known.
+  bool pending() const noexcept { return link_ && !blocked_ && (round_first_ || !express_.empty()); }
   bool dirty = false;                        ///< in the partition's flush list
   bool hot = false;                          ///< polled each round
   unsigned cold_polls = 0;
@@ -152,11 +163,12 @@ class session final : public detail::peer_state,
     detail::region_state* region = nullptr;
     std::uint64_t offset = 0;
     std::error_code error{};
+    bool broken = false;                 ///< the peer broke the protocol
+    bool diverted = false;               ///< the op or region ended while the bytes arrived
   };
   struct direct_key {
     backend::direct_key key = 0;
     enum { asking, usable, none } state = asking;
-    detail::op_state* ask = nullptr;
   };
   struct earlier_error {
     std::uint32_t op;
@@ -170,7 +182,9 @@ class session final : public detail::peer_state,
   emitted emit_slices(detail::op_state&, wire::type, std::uint8_t flags);
   bool emit_express();
   void express(detail::op_state&);
-  void enqueue(detail::op_state&, bool answer);
+  void enqueue(detail::op_state&);
+  lane_queue& list_of(const detail::op_state&);
+  void move_to_wire(detail::op_state&, std::uint8_t stage);
   lane_queue& queue(kfx::lane, bool answers);
   void wake(lane_queue&);
   void wake_all();
@@ -195,35 +209,69 @@ class session final : public detail::peer_state,
   bool choose_direct(lane_queue&, detail::op_state&, bool& held);
   emitted emit_direct(lane_queue&, detail::op_state&);
   emitted emit_tail(lane_queue&, detail::op_state&);
+  void ask_direct_key(std::uint64_t key);
+  emitted direct_issued(lane_queue&, detail::op_state&);
+  static std::size_t slice_fragments(const detail::op_state&, std::uint64_t offset, std::uint64_t length,
+                                     std::size_t most);
+  static std::uint64_t sliced_bytes(std::size_t fragments) noexcept;
   void direct_settled(detail::op_state&, std::error_code);
   void direct_lost();
+  void puts_to_frames();
   std::uint32_t share_direct(detail::op_state&, access);
   void withdraw_direct(detail::op_state&);
-  void resolve_answered(detail::op_state&);
+  void resolve_answered(detail::op_state&, std::error_code, std::uint64_t key);
+  void trim_log();
+  emitted hold(lane_queue&, bool for_credit);
+  void running(lane_queue&, detail::op_state&, std::uint32_t& count);
+  void not_running(detail::op_state&);
 
   // session_end.cpp: results
   void acked(const tx_entry&);
   void settle(detail::op_state&);
   void finish(detail::op_state&, std::error_code why);
   void retire(detail::op_state&);
-  void quiet_memory(detail::op_state&);
+  bool quiet_memory(detail::op_state&);
+  void conclude(detail::op_state&);
+  void unwire(detail::op_state&);
+  void send_cancel(detail::op_state&);
+  void end_serves(detail::op_state& source);
+  void refuse_serve(detail::op_state&, std::error_code);
+  void settle_seen(std::uint32_t peer_taken);
+  std::int64_t credits_out() const noexcept;
+  void end_doomed();
+  void orphan(detail::op_state& message);
+  void drop_strand(strand&);
+  void end_stalled(std::int64_t now, std::int64_t limit);
+  template <class F>
+  void each_op(F f) {
+    const auto walk = [&f](lane_queue& list) {
+      for (detail::op_state* o = list.head; o; o = o->queue_next) f(*o);
+    };
+    walk(wire_);
+    walk(express_);
+    walk(request0_);
+    walk(answer0_);
+    for (auto& [key, q] : queues_) walk(*q);
+  }
   bool process_ack(std::uint32_t ack);
-  void tombstone(detail::op_state&);
   bool still_wired(const detail::op_state&) const noexcept;
 
   // session_rx.cpp, step_*.cpp: what arrived
   landing prepare(const wire::head&, const_buffer head_bytes, std::size_t body);
   bool act(landing&, const_buffer body);
+  bool took(const wire::head&);
   bool on_control(const wire::head&, const_buffer body);
   void prepare_write(landing&, std::size_t body);
   void prepare_answer(landing&, std::size_t body);
-  void land_on(const detail::op_state&, bool reply, std::uint64_t offset, std::size_t bytes);
+  void land_on(std::span<const const_buffer>, std::uint64_t offset, std::size_t bytes);
   bool act_write(landing&);
   bool act_data(landing&);
   bool act_reply(landing&);
+  void answered(detail::op_state&, std::error_code);
   bool act_read(landing&);
   bool act_send(landing&, const_buffer body);
   bool act_result(landing&);
+  bool act_token(landing&, const_buffer body);
   bool act_open(landing&, const_buffer body);
   bool act_commit(landing&, const_buffer body);
   bool act_reject(landing&);
@@ -241,6 +289,8 @@ class session final : public detail::peer_state,
   bool admit();
 
   std::unique_ptr<backend::link> link_;
+  std::unique_ptr<backend::link> graveyard_;  ///< closed, but perhaps still on the stack
+  std::error_code doomed_{};                  ///< drop the link after this burst
   std::uint16_t epoch_ = 0;
   // outbound
   std::span<std::byte> window_{};
@@ -252,9 +302,13 @@ class session final : public detail::peer_state,
   std::unordered_map<std::uint32_t, std::unique_ptr<lane_queue>> queues_;
   lane_queue* round_first_ = nullptr;
   lane_queue* round_last_ = nullptr;
-  detail::op_state* express_first_ = nullptr;
-  detail::op_state* express_last_ = nullptr;
+  lane_queue wire_;                 ///< emitted requests and answers, offers, messages with their handlers
+  lane_queue express_;              ///< results and cancels: ahead of everything
+  std::vector<lane_queue*> credit_waiters_;
   std::int64_t credits_ = 0;
+  bool blocked_ = false;            ///< the link had no room for what is to go
+  std::uint32_t borrowed_ = 0;      ///< data under way out of another op's memory
+  std::uint32_t requests_ = 0;      ///< users' requests without a result
   std::uint32_t live_ops_ = 0;      ///< this side's requests without a result, and answers not acknowledged
   // inbound
   std::uint32_t rx_taken_ = 0;
@@ -265,14 +319,17 @@ class session final : public detail::peer_state,
   std::uint32_t inbound_ = 0;       ///< the peer's requests that hold a credit here
   landing bulk_;
   bool bulk_active_ = false;
+  bool said_bye_ = false;
   std::vector<mutable_buffer> landing_list_;
   std::vector<earlier_error> failed_;
   strand strand0_;
   std::unordered_map<kfx::lane, std::unique_ptr<strand>> strands_;
   strand* strand_of(kfx::lane);
   // direct
-  memory::key_table<direct_key> direct_keys_;
+  memory::key_table<direct_key> direct_keys_;           ///< of the peer's regions, on this link
+  memory::key_table<backend::direct_key> shared_keys_;  ///< of own regions, on this link
   // time
+  std::int64_t round_now_ = 0;
   std::int64_t last_heard_ = 0;
   std::int64_t last_used_ = 0;
   std::int64_t unlinked_since_ = 0;

@@ -27,13 +27,18 @@ enum option : std::uint32_t {
   opt_listed = 1u << 15,        ///< is in a lane queue
   opt_received = 1u << 16,      ///< message: its payload was asked for
   opt_answered = 1u << 17,      ///< message: a result or reply is under way
-  opt_shared = 1u << 18,        ///< `aux_key` is a direct key to withdraw
+  opt_shared = 1u << 18,        ///< `direct` is a key of ours to withdraw
   opt_started = 1u << 19,       ///< at least one frame or put went out
   opt_tail = 1u << 20,          ///< direct: the closing frame (notify, offer_done) is still to come
   opt_counted = 1u << 21,       ///< counts against options::max_ops
   opt_direct_wait = 1u << 22,   ///< direct: a flush is to complete before it may go on
   opt_user = 1u << 23,          ///< a user's op (has a handle or had one)
-  opt_resolved = 1u << 24,      ///< direct or framed was decided
+  opt_framed = 1u << 24,        ///< goes by frames, whatever the link can do
+  opt_header_pooled = 1u << 25, ///< `header` is a pooled block of header_size bytes
+  opt_settled = 1u << 26,       ///< direct: every put is placed, or the get is here
+  opt_flushing = 1u << 29, ///< direct: the flush after its last put was asked for
+  opt_running = 1u << 28,       ///< counted in its lane's framed_running or direct_running
+  opt_answer = 1u << 27,        ///< goes with the answers of its lane, without a credit
 };
 
 /// op_state::stage
@@ -41,9 +46,14 @@ enum stage : std::uint8_t {
   stage_new,
   stage_waiting,   ///< for the op it comes after
   stage_queued,    ///< in its lane
-  stage_wire,      ///< emitted; waits for acks or an answer
+  stage_express,   ///< in the express list
+  stage_strand,    ///< message: waits for its handler
+  stage_wire,      ///< emitted (an offer: registered; a message: with its handler); waits
+  stage_quieting,  ///< its result is known, its memory not quiet yet
   stage_zombie,    ///< its result stands; the wire is not through with it
-  stage_user,      ///< message: with its handler
 };
+
+/// What a message's holder wants done with it (op_state::moved of a message).
+enum message_command : std::uint64_t { message_kept, message_dropped, message_rejected, message_reply_copied, message_replied };
 
 }  // namespace kfx::engine

@@ -7,8 +7,21 @@
 namespace kfx::wire {
 namespace {
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define KFX_ASAN
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define KFX_ASAN
+#endif
+
 // One list a thread: no lock, and chunks stay on the NUMA node of the engine that uses them.
+#if defined(KFX_ASAN)
+constexpr unsigned max_kept = 0;  // so that the sanitizer sees who uses a chunk after giving it back
+#else
 constexpr unsigned max_kept = 16;
+#endif
 
 // Outlives `keeper`: links that end after the thread's keeper is gone go straight to the system.
 thread_local constinit bool keeper_gone = false;
@@ -44,7 +57,7 @@ std::byte* acquire_chunk() noexcept {
 
 void release_chunk(std::byte* chunk) noexcept {
   if (!chunk) return;
-  if (!keeper_gone && kept.count < max_kept) {
+  if (!keeper_gone && kept.count + 1 <= max_kept) {
     kept.push(chunk);
   } else {
     std::free(chunk);

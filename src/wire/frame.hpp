@@ -39,11 +39,12 @@ enum class type : std::uint8_t {
 enum flag : std::uint8_t {
   last = 1,         ///< no more frames of this op follow in this direction
   notify = 2,       ///< write: an `imm` extension follows the head; tell the target's handler
-  offer = 4,        ///< the key names an offer; with `last`, this ends it
+  offer = 4,        ///< the key names an offer; a read with `last` ends it
   durable = 8,      ///< write: persist before the result
   atomic8 = 16,     ///< write: 8 aligned bytes, stored at once
   wants_result = 32,///< write: answer with `result` (else the ack of its last frame is the answer)
-  payload = 64,     ///< read: the source is the payload of the initiator-side send named by `a`
+  payload = 64,     ///< read: the source is the payload of the target's send named by `a`
+  closes = 64,      ///< write: this ends the offer
   wants_reply = 128 ///< send: a reply is awaited
 };
 

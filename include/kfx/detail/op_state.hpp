@@ -39,7 +39,8 @@ enum op_bit : std::uint32_t {
   op_queued = 64,      ///< is in the submission queue
   op_fresh = 128,      ///< not seen by the engine yet
   op_inline = 256,     ///< on_done is cheap and never blocks: run it where the op completes
-  op_command = 512,    ///< a message or handle command is pending (see op_state::command)
+  op_command = 512,    ///< a message was answered, or a handler installed on a finished op
+  op_orphan = 1024,    ///< message: its session is gone, its answer goes nowhere
 };
 
 struct timer_links {
@@ -84,7 +85,9 @@ struct alignas(64) op_state {
   std::int32_t error = 0;                ///< value of the error, 0: success
   std::uint8_t error_domain = 0;         ///< 0 kfx, 1 errno (generic), 2 the application's
   kfx::method method = kfx::method::none;
-  std::uint16_t aux = 0;
+  std::uint16_t lent = 0;                ///< engine: bodies and puts that the link holds
+  std::uint32_t direct = 0;              ///< engine: key for one-sided access, of the link of this epoch
+  std::uint16_t epoch = 0;
   void (*on_done)(op_state*, void*) = nullptr;
   void* on_done_arg = nullptr;
 

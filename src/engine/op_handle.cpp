@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/// @file
+/// What handles do with their op_state: wait, cancel, explain, let go.
+
+#include <string>
+
+#include "engine/partition.hpp"
+#include "engine/pools.hpp"
+
+namespace kfx::detail {
+
+using engine::partition;
+
+namespace {
+
+std::int64_t steady(clock::time_point t) noexcept {
+  if (t == clock::time_point::max()) return INT64_MAX;
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch()).count();
+}
+
+const char* name_of(verb v) noexcept {
+  switch (v) {
+    case verb::write: return "write";
+    case verb::read: return "read";
+    case verb::send: return "send";
+    case verb::commit: return "commit";
+    case verb::open: return "open";
+    case verb::offer: return "offer";
+    case verb::reject: return "reject";
+    case verb::reply: return "reply";
+    default: return "op";
+  }
+}
+
+}  // namespace
+
+std::error_code error_of(const op_state& o) noexcept {
+  if (o.error == 0) return {};
+  if (o.error_domain == 1) return {o.error, std::generic_category()};
+  return {o.error, error_category()};
+}
+
+remote_region token_of(const op_state& o) noexcept {
+  return remote_region(remote_region::fields{o.key, o.imm, o.offset, o.length, o.direct, o.epoch,
+                                             static_cast<std::uint16_t>(o.moved)});
+}
+
+void cancel(op_state& o) noexcept {
+  if (o.is_done()) return;
+  if (o.bits.fetch_or(op_cancel, std::memory_order_acq_rel) & op_cancel) return;
+  o.home->submit(o);
+}
+
+std::error_code wait(op_state& o, clock::time_point until) noexcept {
+  if (o.is_done()) return {};
+  if (engine::handler_of_thread() && &engine::handler_of_thread()->owner() == &o.home->owner())
+    return make_error_code(errc::would_deadlock);
+  if (o.home->wait_for(o, steady(until))) return {};
+  return make_error_code(errc::timed_out);
+}
+
+void set_handler(op_state& o, void (*f)(op_state*, void*), void* arg, bool inline_ok) noexcept {
+  o.on_done = f;
+  o.on_done_arg = arg;
+  const std::uint32_t add = op_handler | (inline_ok ? op_inline : 0u);
+  if (!(o.bits.fetch_or(add, std::memory_order_acq_rel) & op_done)) return;
+  // It was faster. Its node may even be gone.
+  if (inline_ok || !partition::post_handler(o.home, o)) f(&o, arg);
+}
+
+void release(op_state& o) noexcept {
+  if (o.bits.fetch_or(op_user_gone, std::memory_order_acq_rel) & op_engine_gone) engine::free_op(o);
+}
+
+void abandon(op_state& o) noexcept {
+  if (!o.is_done()) {
+    cancel(o);
+    o.home->wait_quiet(o);
+  }
+  release(o);
+}
+
+std::string explain(const op_state& o) {
+  std::string text = name_of(o.kind);
+  if (!o.is_done()) return text + " is under way";
+  const std::error_code e = error_of(o);
+  if (!e) return text + " completed, " + std::to_string(o.bytes) + " bytes";
+  return text + partition::explain_failure(o, e);
+}
+
+}  // namespace kfx::detail

@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/// @file
+/// The progress engine: submissions, frames, readiness. The order of one round is in `frames` and `poll`.
+
+#include "engine/partition.hpp"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <coroutine>
+#include <set>
+
+#include "engine/futex.hpp"
+#include "engine/pools.hpp"
+
+namespace kfx::engine {
+
+using detail::op_state;
+using detail::verb;
+
+namespace {
+constexpr unsigned poll_budget = 64;       // frames a session gets before the next one has its turn
+constexpr unsigned look_around = 32;       // rounds between two looks at links that are not hot
+constexpr std::uint64_t doorbell_tag = ~std::uint64_t{0};
+
+std::mutex& alive_mutex() {
+  static auto* m = new std::mutex;
+  return *m;
+}
+std::set<const partition*>& alive_set() {
+  static auto* s = new std::set<const partition*>;
+  return *s;
+}
+}  // namespace
+
+std::int64_t now_ns() noexcept {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(clock::now().time_since_epoch()).count();
+}
+
+partition*& handler_of_thread() noexcept {
+  thread_local partition* p = nullptr;
+  return p;
+}
+
+partition::partition(host& h, unsigned number, std::vector<int> cpus)
+    : host_(h), number_(number), cpus_(std::move(cpus)), wheel_(now_ns()) {
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  doorbell_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (epoll_ < 0 || doorbell_ < 0) {
+    const std::error_code e(errno, std::generic_category());
+    throw error(make_error_code(errc::out_of_resources), "cannot make a progress engine: " + e.message() +
+                                                              "; raise the limit on open files (ulimit -n)");
+  }
+  epoll_event ev{};
+  ev.events = EPOLLIN;
+  ev.data.u64 = doorbell_tag;
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, doorbell_, &ev);
+  failed_recently_.resize(4096);
+  std::lock_guard lock(alive_mutex());
+  alive_set().insert(this);
+}
+
+partition::~partition() {
+  stop_threads();
+  {
+    std::lock_guard lock(alive_mutex());
+    alive_set().erase(this);
+  }
+  close(epoll_);
+  close(doorbell_);
+}
+
+void partition::retire_from_lookup() {
+  std::lock_guard lock(alive_mutex());
+  alive_set().erase(this);
+}
+
+bool partition::with_living(partition* p, const std::function<void(partition&)>& f) {
+  std::lock_guard lock(alive_mutex());
+  if (!alive_set().contains(p)) return false;
+  f(*p);
+  return true;
+}
+
+bool partition::post_handler(partition* home, op_state& o) {
+  return with_living(home, [&o](partition& p) {
+    o.bits.fetch_or(detail::op_command);
+    p.submit(o);
+  });
+}
+
+void partition::resume_on(op_state& o, void* coroutine) {
+  o.on_done = [](op_state*, void* c) { std::coroutine_handle<>::from_address(c).resume(); };
+  o.on_done_arg = coroutine;
+  o.home->ready_op(o);
+}
+
+// --- ops
+
+op_state* partition::make_op(verb kind, bool user) {
+  if (user) {
+    const auto limit = host_.settings().max_ops;
+    while (outstanding_.load(std::memory_order_relaxed) >= limit && !handler_of_thread()) {
+      if (poll(false) == 0) sched_yield();
+    }
+    outstanding_.fetch_add(1, std::memory_order_relaxed);
+  }
+  op_state* o = allocate_op();
+  if (!o) {
+    if (user) op_gone();
+    return nullptr;
+  }
+  o->home = this;
+  o->kind = kind;
+  if (user) o->options = opt_user | opt_counted;
+  return o;
+}
+
+void partition::publish(op_state& o) {
+  if (o.options & opt_counted) {
+    o.options &= ~opt_counted;
+    op_gone();
+  }
+  const std::uint32_t old = o.bits.fetch_or(detail::op_done, std::memory_order_acq_rel);
+  if (old & detail::op_handler) {
+    if (old & detail::op_inline) o.on_done(&o, o.on_done_arg);
+    else ready_op(o);
+  }
+  if (old & detail::op_waiter) {
+    futex_wake(o.bits);
+    if (!threaded_) wake();
+  }
+}
+
+namespace {
+void release_resources(op_state& o) noexcept {
+  if (o.options & opt_header_pooled) {
+    // Messages and what became of them note the size of their block in `offset`.
+    const bool was_message = o.kind == verb::message || o.kind == verb::reply || o.kind == verb::result;
+    pool_free(const_cast<std::byte*>(o.header), was_message ? o.offset : o.header_size);
+  }
+  if (o.options & opt_list_pooled) pool_free(const_cast<const_buffer*>(o.list), o.fragments * sizeof(const_buffer));
+  if (o.options & opt_reply_pooled)
+    pool_free(const_cast<const_buffer*>(o.reply_list), o.reply_fragments * sizeof(const_buffer));
+  o.options &= ~(opt_header_pooled | opt_list_pooled | opt_reply_pooled);
+}
+}  // namespace
+
+void free_orphan(op_state& m) noexcept {
+  delete static_cast<std::shared_ptr<session>*>(m.on_done_arg);
+  release_resources(m);
+  free_op(m);
+}
+
+void partition::free_engine_part(op_state& o) {
+  const bool user = o.options & opt_user;
+  release_resources(o);
+  if (!user) return free_op(o);
+  if (o.bits.fetch_or(detail::op_engine_gone, std::memory_order_acq_rel) & detail::op_user_gone) free_op(o);
+}
+
+// --- submissions
+
+void partition::submit(op_state& o) {
+  if (handler_of_thread() == this) {  // taken up when the handler returns, together with what else it asks for
+    if (!(o.bits.fetch_or(detail::op_queued, std::memory_order_acq_rel) & detail::op_queued)) submissions_.push(&o);
+    return;
+  }
+  if (!baton_.try_lock()) {
+    if (!(o.bits.fetch_or(detail::op_queued, std::memory_order_acq_rel) & detail::op_queued)) submissions_.push(&o);
+    if (!baton_.try_lock()) return;  // its holder looks after letting go
+    drain();
+  } else {
+    drain();
+    session* s = o.owner;
+    const bool busy = s && s->busy();
+    dispatch(o);
+    // With ops under way and somebody polling, the next round sends this with what else has come by then.
+    if (busy && sleeping_.load(std::memory_order_relaxed) == 0 && ++deferred_ < 32) return release();
+  }
+  deferred_ = 0;
+  flush_dirty();
+  release();
+}
+
+void partition::release() {
+  for (;;) {
+    const bool must_wake = work_ready_.load(std::memory_order_relaxed) && sleeping_.load(std::memory_order_relaxed) > 0;
+    baton_.unlock();
+    if (must_wake) wake();
+    if (submissions_.empty() || !baton_.try_lock()) return;
+    drain();
+    flush_dirty();
+  }
+}
+
+void partition::drain() {
+  while (op_state* o = submissions_.take_all()) {
+    while (o) {
+      op_state* next = submissions_.next(o);
+      dispatch(*o);
+      o = next;
+    }
+  }
+}
+
+/// What a submitted op_state wants: to start, to end early, or a message's answer.
+void partition::dispatch(op_state& o) {
+  const std::uint32_t bits = o.bits.fetch_and(~(detail::op_queued | detail::op_fresh | detail::op_command),
+                                              std::memory_order_acq_rel);
+  if (o.kind == verb::message) {
+    if (bits & detail::op_command) o.owner->finish_message(o);
+    return;
+  }
+  if (bits & detail::op_fresh) o.owner->start(o);
+  if ((bits & detail::op_cancel) && !(bits & detail::op_done) && !o.is_done())
+    o.owner->cancel(o, make_error_code(errc::cancelled));
+  if ((bits & detail::op_command) && o.is_done()) ready_op(o);
+}
+
+// --- rounds
+
+void partition::make_dirty(session& s) {
+  if (s.dirty) return;
+  s.dirty = true;
+  dirty_.push_back(&s);
+}
+
+void partition::make_hot(session& s) {
+  if (s.hot || !s.link()) return;
+  s.hot = true;
+  s.cold_polls = 0;
+  hot_.push_back(&s);
+}
+
+void partition::flush_dirty() {
+  for (std::size_t i = 0; i < dirty_.size(); ++i) {
+    session& s = *dirty_[i];
+    s.pump();
+    s.poll_over();
+    s.flush();
+    s.dirty = false;
+    if (s.link()) make_hot(s);
+    if (s.pending()) again_.push_back(&s);
+  }
+  dirty_.clear();
+  for (session* s : again_) make_dirty(*s);
+  again_.clear();
+}
+
+std::size_t partition::frames(std::int64_t now) {
+  drain();
+  flush_dirty();
+  if (hot_.empty() || ++rounds_ % look_around == 0) find_active(0);
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < hot_.size();) {
+    session& s = *hot_[i];
+    const unsigned got = s.poll(poll_budget, now);
+    n += got;
+    if (!s.link() || (got == 0 && ++s.cold_polls > (hot_.size() > 8 ? 200u : 4000u) && cool(s) == 0)) {
+      s.hot = false;
+      hot_[i] = hot_.back();
+      hot_.pop_back();
+      continue;
+    }
+    if (s.blocked()) s.pump();  // room may have come
+    s.flush();
+    ++i;
+  }
+  if (!wheel_.empty() && (rounds_ % 8 == 0 || n == 0)) expire(now);
+  return n;
+}
+
+void partition::expire(std::int64_t now) {
+  wheel_.advance(now, [](detail::timer_links& t) {
+    op_state* o = detail::from_timer(&t);
+    if (o->owner) o->owner->cancel(*o, make_error_code(errc::timed_out));
+  });
+}
+
+/// A link nobody uses at the moment: acks go out, its descriptor is armed. Frames that came meanwhile, if any.
+unsigned partition::cool(session& s) {
+  s.settle_acks();
+  if (s.flush()) return 0;
+  watch_link(s);
+  return s.poll(poll_budget, now_ns());
+}
+
+std::size_t partition::poll(bool handlers) {
+  if (!baton_.try_lock()) return 0;
+  if (armed_) {
+    armed_ = false;
+    sleeping_.fetch_sub(1);
+    find_active(0);
+  }
+  std::size_t n = frames(now_ns());
+  if (handlers && work_ready_.load(std::memory_order_relaxed)) {
+    baton_.unlock();
+    n += run_ready();
+    baton_.lock();
+    drain();
+  }
+  flush_dirty();
+  release();
+  return n;
+}
+
+// --- readiness of links
+
+void partition::watch_link(session& s) {
+  backend::link* l = s.link();
+  if (!l) return;
+  const backend::wait_handle h = l->arm();
+  if (h.fd < 0) return;
+  if (s.watched_fd == h.fd && s.watched_writable == h.writable) return;
+  epoll_event ev{};
+  ev.events = (h.readable ? EPOLLIN : 0u) | (h.writable ? EPOLLOUT : 0u);
+  ev.data.u64 = s.slot;
+  if (s.watched_fd == h.fd) {
+    epoll_ctl(epoll_, EPOLL_CTL_MOD, h.fd, &ev);
+  } else {
+    unwatch_link(s);
+    epoll_ctl(epoll_, EPOLL_CTL_ADD, h.fd, &ev);
+  }
+  s.watched_fd = h.fd;
+  s.watched_writable = h.writable;
+}
+
+void partition::unwatch_link(session& s) {
+  if (s.watched_fd < 0) return;
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, s.watched_fd, nullptr);
+  s.watched_fd = -1;
+  s.watched_writable = false;
+}
+
+/// Links whose descriptor is ready join the hot ones. Baton held.
+void partition::find_active(int timeout_ms) {
+  epoll_event events[64];
+  const int n = epoll_wait(epoll_, events, 64, timeout_ms);
+  for (int i = 0; i < n; ++i) became_ready(events[i].data.u64);
+}
+
+void partition::became_ready(std::uint64_t tag) {
+  if (tag == doorbell_tag) {
+    std::uint64_t count;
+    [[maybe_unused]] const auto got = read(doorbell_, &count, sizeof count);
+    return;
+  }
+  if (tag < slots_.size() && slots_[tag]) {
+    make_hot(*slots_[tag]);
+    slots_[tag]->cold_polls = 0;
+  }
+}
+
+void partition::wake() {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto put = write(doorbell_, &one, sizeof one);
+}
+
+/// Sleeps until a link, the doorbell or a deadline wants attention. Links are armed and looked at once more first.
+void partition::sleep(std::int64_t until) {
+  if (!prepare_sleep(until)) return;
+  const std::int64_t now = now_ns();
+  const std::int64_t ms = until == INT64_MAX ? -1 : std::max<std::int64_t>(0, (until - now + 999'999) / 1'000'000);
+  epoll_event events[64];
+  const int n = epoll_wait(epoll_, events, 64, static_cast<int>(std::min<std::int64_t>(ms, INT_MAX)));
+  sleeping_.fetch_sub(1);
+  if (n <= 0) return;
+  baton_.lock();
+  for (int i = 0; i < n; ++i) became_ready(events[i].data.u64);
+  release();
+}
+
+/// False: there is something to do. `until` becomes the earlier of itself and the next deadline.
+bool partition::prepare_sleep(std::int64_t& until) {
+  if (!baton_.try_lock()) return false;
+  drain();
+  flush_dirty();
+  bool idle = !work_ready_.load(std::memory_order_relaxed) && dirty_.empty();
+  while (idle && !hot_.empty()) {
+    session& s = *hot_.back();
+    if (s.link() && cool(s) != 0) {
+      idle = false;
+      break;
+    }
+    s.hot = false;
+    hot_.pop_back();
+    if (!dirty_.empty() || work_ready_.load(std::memory_order_relaxed)) idle = false;
+  }
+  if (idle) {
+    sleeping_.fetch_add(1);
+    const std::int64_t next = wheel_.next();
+    if (next < until) until = next;
+    planned_wake_.store(until, std::memory_order_relaxed);
+  }
+  release();
+  return idle;
+}
+
+/// For programs that sleep on epoll_fd() themselves; the next poll() ends it.
+bool partition::arm() {
+  std::int64_t until = INT64_MAX;
+  if (!prepare_sleep(until)) return false;
+  armed_ = true;
+  return true;
+}
+
+void partition::set_timer(op_state& o, std::int64_t expiry) {
+  o.timer.expiry = expiry;
+  wheel_.add(o.timer);
+  if (sleeping_.load(std::memory_order_relaxed) > 0 && expiry < planned_wake_.load(std::memory_order_relaxed)) wake();
+}
+
+void partition::clear_timer(op_state& o) { wheel_.remove(o.timer); }
+
+}  // namespace kfx::engine

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/// @file
+/// Sessions of a partition; ops that wait for others; waiting threads.
+
+#include <sched.h>
+
+#include <algorithm>
+
+#include "engine/futex.hpp"
+#include "engine/partition.hpp"
+#include "engine/pools.hpp"
+
+namespace kfx::engine {
+
+using detail::op_state;
+using detail::verb;
+
+void partition::add_session(const std::shared_ptr<session>& s) {
+  auto free_slot = std::find(slots_.begin(), slots_.end(), nullptr);
+  if (free_slot == slots_.end()) free_slot = slots_.insert(slots_.end(), nullptr);
+  *free_slot = s.get();
+  s->slot = static_cast<std::uint32_t>(free_slot - slots_.begin());
+  sessions_.push_back(s);
+}
+
+void partition::remove_session(session& s) {
+  if (s.slot < slots_.size() && slots_[s.slot] == &s) slots_[s.slot] = nullptr;
+  std::erase(hot_, &s);
+  std::erase(dirty_, &s);
+  s.hot = s.dirty = false;
+  std::erase_if(sessions_, [&s](const auto& p) { return p.get() == &s; });
+}
+
+void partition::stop_sessions() {
+  drain();
+  for (const auto& s : sessions_) s->end_all(make_error_code(errc::node_stopped));
+  drain();
+}
+
+void partition::revoke_key(std::uint64_t key) {
+  keys.erase(key);
+  for (const auto& s : sessions_) s->region_gone(key);
+}
+
+void partition::tick(std::int64_t now) {
+  baton_.lock();
+  drain();
+  // A session may end, and remove itself, in its tick.
+  const auto all = sessions_;
+  for (const auto& s : all) s->tick(now);
+  expire(now);
+  flush_dirty();
+  release();
+}
+
+// --- ops that start after others
+
+void partition::wait_after(op_state& o) {
+  o.stage = stage_waiting;
+  after_waiters_.push_back(&o);
+  op_state* first = find_op(static_cast<std::uint32_t>(o.after & 0xffffff));
+  const bool running = first && first->id == o.after && !first->is_done();
+  if (running) return;
+  const bool failed = std::find(failed_recently_.begin(), failed_recently_.end(), o.after) != failed_recently_.end() ||
+                      (first && first->id == o.after && detail::error_of(*first));
+  after_waiters_.pop_back();
+  o.stage = stage_new;
+  if (failed) o.owner->cancel(o, make_error_code(errc::dependency_failed));
+  else o.owner->enqueue_started(o);
+}
+
+/// An op ended; others may have waited for it.
+void partition::after_done(op_id id, bool ok) {
+  if (!ok) {
+    failed_recently_[failed_at_] = id;
+    failed_at_ = (failed_at_ + 1) % failed_recently_.size();
+  }
+  for (std::size_t i = 0; i < after_waiters_.size();) {
+    op_state& o = *after_waiters_[i];
+    if (o.after != id) {
+      ++i;
+      continue;
+    }
+    after_waiters_.erase(after_waiters_.begin() + static_cast<std::ptrdiff_t>(i));
+    o.stage = stage_new;
+    if (ok) o.owner->enqueue_started(o);
+    else o.owner->cancel(o, make_error_code(errc::dependency_failed));
+    i = 0;  // what just ended may have been waited for as well
+  }
+}
+
+void partition::forget_waiter(op_state& o) { std::erase(after_waiters_, &o); }
+
+void partition::end_waiters(session& s, std::error_code why, bool all) {
+  if (!all) return;
+  std::vector<op_state*> mine;
+  each_waiter(s, [&mine](op_state& o) { mine.push_back(&o); });
+  for (op_state* o : mine) s.cancel(*o, why);
+}
+
+// --- waiting
+
+bool partition::wait_for(op_state& o, std::int64_t until) {
+  const std::int64_t spin = std::chrono::nanoseconds(host_.settings().spin).count();
+  drivers_.fetch_add(1, std::memory_order_relaxed);
+  std::int64_t now = now_ns();
+  std::int64_t quiet_since = now;
+  bool done = false;
+  for (unsigned round = 0; !(done = o.is_done()); ++round) {
+    bool moved = false;
+    if (baton_.try_lock()) {
+      moved = frames(now) != 0;
+      if (!o.is_done()) flush_dirty();
+      release();
+    } else {
+      cpu_relax();
+    }
+    if (moved || round % 16 == 0) now = now_ns();
+    if (moved) quiet_since = now;
+    if (now >= until) break;
+    if (now - quiet_since > spin) {
+      block_on(o, until);
+      quiet_since = now = now_ns();
+    }
+  }
+  drivers_.fetch_sub(1, std::memory_order_relaxed);
+  return done || o.is_done();
+}
+
+/// Nothing came for a while: sleep, on the op where engine threads move frames, else on the links.
+void partition::block_on(op_state& o, std::int64_t until) {
+  const std::uint32_t seen = o.bits.fetch_or(detail::op_waiter, std::memory_order_acq_rel) | detail::op_waiter;
+  if (seen & detail::op_done) return;
+  drivers_.fetch_sub(1, std::memory_order_relaxed);
+  if (threaded_) futex_wait(o.bits, seen, until);
+  else sleep(until);
+  drivers_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void partition::wait_quiet(op_state& o) {
+  partition* const outer = handler_of_thread();
+  handler_of_thread() = nullptr;  // frames, not handlers: no wait can come back to this handler
+  while (!o.is_done()) {
+    if (baton_.try_lock()) {
+      frames(now_ns());
+      flush_dirty();
+      release();
+    }
+    if (!o.is_done()) sched_yield();
+  }
+  handler_of_thread() = outer;
+}
+
+}  // namespace kfx::engine

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/// @file
+/// Handlers and engine threads. Handlers run without the baton, one lane's in order. The thread that runs them is
+/// the leader; when a handler keeps it longer than a few milliseconds, another thread takes the lead.
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <string>
+
+#include "engine/partition.hpp"
+#include "engine/pools.hpp"
+
+namespace kfx::engine {
+
+using detail::op_state;
+using detail::verb;
+
+namespace {
+/// Which engine thread this is, for the serial that watch() looks at.
+thread_local std::atomic<std::uint64_t>* own_serial = nullptr;
+
+constexpr unsigned ready_budget = 256;  // handlers between two looks at the wire
+}  // namespace
+
+void partition::ready_strand(strand& s) {
+  s.ready = true;
+  s.next = nullptr;
+  (ready_last_ ? ready_last_->next : ready_first_) = &s;
+  ready_last_ = &s;
+  work_ready_.store(true, std::memory_order_relaxed);
+}
+
+void partition::ready_op(op_state& o) {
+  o.timer.next = nullptr;
+  (done_last_ ? done_last_->next : done_first_) = &o.timer;
+  done_last_ = &o.timer;
+  work_ready_.store(true, std::memory_order_relaxed);
+}
+
+op_state* partition::next_done() {
+  if (!done_first_) return nullptr;
+  op_state* o = detail::from_timer(done_first_);
+  done_first_ = done_first_->next;
+  if (!done_first_) done_last_ = nullptr;
+  o->timer.next = nullptr;
+  return o;
+}
+
+strand* partition::next_strand(op_state*& chain) {
+  strand* s = ready_first_;
+  if (!s) return nullptr;
+  ready_first_ = s->next;
+  if (!ready_first_) ready_last_ = nullptr;
+  s->ready = false;
+  s->running = true;
+  chain = s->head;
+  s->head = s->tail = nullptr;
+  // From here on they are with their handler, and known to their session again.
+  for (op_state* m = chain; m;) {
+    op_state* next = m->queue_next;
+    m->timer.next = next ? &next->timer : nullptr;
+    s->owner->hand_over(*m);
+    m = next;
+  }
+  return s;
+}
+
+/// One completion or one lane's messages. False: nothing was ready.
+bool partition::run_one() {
+  baton_.lock();
+  drain();
+  op_state* done = next_done();
+  op_state* chain = nullptr;
+  strand* s = done ? nullptr : next_strand(chain);
+  std::shared_ptr<session> keep = s ? s->owner->shared_from_this() : nullptr;
+  work_ready_.store(done_first_ || ready_first_, std::memory_order_relaxed);
+  release();
+  if (!done && !s) return false;
+  host_.watch_handlers();
+  std::atomic<std::uint64_t>& serial = own_serial ? *own_serial : caller_serial_;
+  serial.fetch_add(1, std::memory_order_relaxed);
+  in_handlers_.fetch_add(1, std::memory_order_relaxed);
+  partition* const outer = std::exchange(handler_of_thread(), this);
+  if (done) done->on_done(done, done->on_done_arg);
+  else run_strand(*s, chain);
+  handler_of_thread() = outer;
+  in_handlers_.fetch_sub(1, std::memory_order_relaxed);
+  serial.fetch_add(1, std::memory_order_relaxed);
+  if (s) {
+    baton_.lock();
+    s->running = false;
+    if (s->head && !s->ready) ready_strand(*s);
+    release();
+  }
+  return true;
+}
+
+void partition::run_strand(strand& s, op_state* chain) {
+  const auto handlers = host_.current_handlers();
+  while (chain) {
+    op_state* m = chain;
+    chain = m->timer.next ? detail::from_timer(m->timer.next) : nullptr;
+    m->timer.next = nullptr;
+    if (m->options & opt_notify) {
+      if (handlers && handlers->notify) {
+        notification n{region_of(m->key), m->offset, m->length, m->imm};
+        handlers->notify(n, peer(s.owner->shared_from_this()));
+      }
+      detail::message_drop(*m);
+    } else if (handlers && handlers->message) {
+      handlers->message(message(m));
+    } else {
+      detail::message_reject(*m, make_error_code(errc::dropped));
+    }
+  }
+}
+
+std::shared_ptr<detail::region_state> partition::region_of(std::uint64_t key) {
+  return with_baton([&]() -> std::shared_ptr<detail::region_state> {
+    const memory::keyed* k = keys.find(key);
+    return k && k->region ? k->region->shared_from_this() : nullptr;
+  });
+}
+
+std::size_t partition::run_ready() {
+  std::size_t n = 0;
+  while (n < ready_budget && work_ready_.load(std::memory_order_relaxed) && run_one()) ++n;
+  return n;
+}
+
+// --- engine threads
+
+void partition::start_threads() {
+  std::lock_guard lock(threads_mutex_);
+  threaded_ = true;
+  add_thread();
+  leader_.store(threads_.back().get());
+}
+
+void partition::add_thread() {
+  threads_.push_back(std::make_unique<engine_thread>());
+  engine_thread& t = *threads_.back();
+  t.thread = std::thread([this, &t] {
+    const std::string name = "kfx-p" + std::to_string(number_);
+    pthread_setname_np(pthread_self(), name.c_str());
+    if (!cpus_.empty()) {
+      cpu_set_t set;
+      CPU_ZERO(&set);
+      for (int c : cpus_) CPU_SET(c, &set);
+      pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+    }
+    own_serial = &t.serial;
+    while (!stopping_.load()) {
+      if (leader_.load() == &t) leader_loop(t);
+      else standby(t);
+    }
+  });
+}
+
+void partition::standby(engine_thread& t) {
+  std::unique_lock lock(threads_mutex_);
+  standby_wake_.wait(lock, [&] { return stopping_.load() || leader_.load() == &t; });
+}
+
+/// Moves frames and runs handlers while there are any; spins while that has paid lately; then sleeps.
+void partition::leader_loop(engine_thread& t) {
+  const std::int64_t most = std::chrono::nanoseconds(host_.settings().spin).count();
+  std::int64_t budget = most;
+  std::int64_t busy_at = now_ns();
+  while (!stopping_.load(std::memory_order_relaxed) && leader_.load(std::memory_order_relaxed) == &t) {
+    if (drivers_.load(std::memory_order_relaxed) > 0 && !work_ready_.load(std::memory_order_relaxed)) {
+      nap();
+      continue;
+    }
+    if (poll(true) != 0 || work_ready_.load(std::memory_order_relaxed)) {
+      busy_at = now_ns();
+      continue;
+    }
+    const std::int64_t now = now_ns();
+    if (now - busy_at < budget) {
+      cpu_relax();
+      continue;
+    }
+    sleep(INT64_MAX);
+    // A short sleep would have been cheaper as a spin, a long one shows that spinning does not pay.
+    busy_at = now_ns();
+    budget = busy_at - now < 4 * most ? most : budget / 2;
+  }
+}
+
+/// Waiting threads move the frames themselves; stay out of their way, but come back soon.
+void partition::nap() {
+  sleeping_.fetch_add(1);
+  if (!work_ready_.load() && !stopping_.load()) {
+    pollfd p{doorbell_, POLLIN, 0};
+    const timespec brief{0, 100'000};
+    ppoll(&p, 1, &brief, nullptr);
+  }
+  sleeping_.fetch_sub(1);
+}
+
+bool partition::watch() {
+  if (!threaded_) {
+    if (in_handlers_.load() == 0) return false;
+    const std::uint64_t serial = caller_serial_.load();
+    if (serial == watched_serial_) nudge();
+    watched_serial_ = serial;
+    return true;
+  }
+  std::lock_guard lock(threads_mutex_);
+  engine_thread* leader = leader_.load();
+  if (stopping_.load() || !leader) return false;
+  const std::uint64_t serial = leader->serial.load();
+  const bool same = serial == watched_serial_;
+  watched_serial_ = serial;
+  if (!(serial & 1)) return in_handlers_.load() != 0 && !same;
+  if (!same) return true;
+  // It has been in one handler for a whole tick: somebody else leads from now on.
+  engine_thread* next = nullptr;
+  for (auto& t : threads_)
+    if (t.get() != leader && !(t->serial.load() & 1)) next = t.get();
+  if (!next && threads_.size() < 1024) {
+    add_thread();
+    next = threads_.back().get();
+  }
+  if (next) {
+    leader_.store(next);
+    standby_wake_.notify_all();
+  }
+  return true;
+}
+
+void partition::nudge() { poll(false); }
+
+void partition::stop_threads() {
+  stopping_.store(true);
+  wake();
+  std::vector<std::unique_ptr<engine_thread>> threads;
+  {
+    std::lock_guard lock(threads_mutex_);
+    standby_wake_.notify_all();
+    threads.swap(threads_);
+  }
+  for (auto& t : threads)
+    if (t->thread.joinable()) t->thread.join();
+  leader_.store(nullptr);
+}
+
+}  // namespace kfx::engine

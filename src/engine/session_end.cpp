@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/// @file
+/// How ops end: acknowledged, answered, cancelled, or with their session. One result each, and only when the link has
+/// let go of their memory.
+
+#include "engine/partition.hpp"
+#include "engine/pools.hpp"
+#include "engine/session.hpp"
+
+namespace kfx::engine {
+
+using detail::op_state;
+using detail::verb;
+
+namespace {
+
+bool direct_pending(const op_state& o) noexcept { return (o.options & opt_direct) && !(o.options & opt_settled); }
+
+bool is_answer(const op_state& o) noexcept {
+  return o.kind == verb::serve || o.kind == verb::reply || o.kind == verb::result;
+}
+
+void set_error(op_state& o, std::error_code e) noexcept {
+  o.error = e.value();
+  o.error_domain = 0;
+  if (!e || e.category() == error_category()) return;
+  if (e.category() == std::generic_category() || e.category() == std::system_category()) {
+    o.error_domain = 1;
+  } else {
+    o.error = static_cast<int>(errc::rejected);
+  }
+}
+
+}  // namespace
+
+bool session::still_wired(const op_state& o) const noexcept {
+  return o.unacked != 0 || ((o.options & opt_expect) && (o.options & opt_started));
+}
+
+/// An entry left the log: the peer acted on that frame.
+void session::acked(const tx_entry& e) {
+  op_state& o = *e.op;
+  --o.unacked;
+  if (o.stage == stage_zombie) {
+    if (!still_wired(o)) retire(o);
+    return;
+  }
+  settle(o);
+}
+
+/// Ends an op with success once nothing is missing.
+void session::settle(op_state& o) {
+  if (o.stage != stage_wire || o.kind == verb::offer || o.kind == verb::message) return;
+  if (o.unacked != 0 || (o.options & opt_expect) || !(o.options & opt_emitted) || direct_pending(o)) return;
+  if (o.kind == verb::serve && (o.options & opt_offer) && (o.options & opt_last)) {
+    memory::keyed* k = home->keys.find(o.key);
+    if (k && k->offer && k->offer->owner == this) offer_piece(*k->offer, o.length, true, {});
+  }
+  if (o.kind == verb::write || o.kind == verb::reply) o.bytes = o.length;
+  finish(o, {});
+}
+
+void session::finish(op_state& o, std::error_code why) {
+  if (o.stage >= stage_quieting) return;
+  home->clear_timer(o);
+  if (o.stage == stage_waiting) home->forget_waiter(o);
+  if (o.options & opt_listed) {
+    list_of(o).remove(o);
+    if (o.stage == stage_queued) wake(queue(o.lane, o.options & opt_answer));  // the next one may go
+  }
+  set_error(o, why);
+  if (why && (o.kind == verb::read || o.kind == verb::write)) o.bytes = 0;
+  if (why) o.options |= opt_aborted;
+  o.stage = stage_quieting;
+  wire_.push_back(o);
+  if (quiet_memory(o)) conclude(o);
+}
+
+/// True: the link no longer touches the op's memory. False: on_quiet follows.
+bool session::quiet_memory(op_state& o) {
+  if (bulk_active_ && bulk_.op == &o) {
+    link_->divert();
+    bulk_.op = nullptr;
+    bulk_.diverted = true;
+    bulk_.error = make_error_code(errc::stale_region);
+  }
+  withdraw_direct(o);
+  if (o.kind == verb::offer) home->keys.erase(o.key);
+  // Data on its way to a peer out of this op's memory ends too.
+  if (borrowed_ != 0 && (o.kind == verb::send || o.kind == verb::offer)) end_serves(o);
+  if (o.lent == 0 || !link_) return true;
+  if (!link_->quiesce(o.index() + 1)) return false;
+  o.lent = 0;
+  return true;
+}
+
+void session::end_serves(op_state& source) {
+  const auto sweep = [&](lane_queue& list) {
+    for (op_state* s = list.head; s;) {
+      op_state* next = s->queue_next;
+      if (s->kind == verb::serve && s->stage < stage_quieting && s->list == source.list) {
+        refuse_serve(*s, make_error_code(errc::stale_region));
+        next = list.head;  // the list changed
+      }
+      s = next;
+    }
+  };
+  sweep(wire_);
+  for (auto& [key, q] : queues_) sweep(*q);
+  sweep(answer0_);
+}
+
+/// Data or a reply that cannot be delivered: the peer gets the error instead, unless all of it went out.
+void session::refuse_serve(op_state& s, std::error_code why) {
+  const bool credited = s.options & opt_credit;
+  if (!(s.options & opt_emitted)) {
+    s.options &= ~opt_credit;
+    answer(static_cast<std::uint32_t>(s.after), s.lane, why, s.moved, credited);
+  }
+  finish(s, why);
+}
+
+/// Memory is quiet: the result is published.
+void session::conclude(op_state& o) {
+  not_running(o);
+  const bool wired = still_wired(o);
+  if (o.kind != verb::offer && o.kind != verb::message) --live_ops_;
+  if ((o.options & opt_user) && o.kind != verb::offer && o.kind != verb::reply) --requests_;
+  if (o.kind == verb::serve && o.list != o.inline_list) --borrowed_;
+  if (wired) o.options |= opt_aborted;  // what is repeated of it from now on is empty
+  o.stage = stage_zombie;
+  const bool failed = o.error != 0;
+  const op_id id = o.id;
+  if (!(o.options & opt_user)) {
+    if (o.kind == verb::resolve) resolve_answered(o, failed ? make_error_code(errc::not_supported) : std::error_code(),
+                                                  o.key);
+    if (!wired) retire(o);
+    return;
+  }
+  if (failed && (o.options & opt_started) && wired) send_cancel(o);
+  home->publish(o);
+  home->after_done(id, !failed);
+  if (!wired) retire(o);
+}
+
+void session::on_quiet(backend::cookie c) {
+  op_state* o = find_op(static_cast<std::uint32_t>(c - 1));
+  if (!o || o->owner != this || o->stage != stage_quieting) return;
+  o->lent = 0;
+  conclude(*o);
+}
+
+void session::on_sent(backend::cookie c) {
+  op_state* o = find_op(static_cast<std::uint32_t>(c - 1));
+  if (o && o->owner == this && o->lent > 0) --o->lent;
+}
+
+/// The wire is through with it: its place may be used again.
+void session::retire(op_state& o) {
+  if (o.options & opt_listed) list_of(o).remove(o);
+  return_credit(o);
+  home->free_engine_part(o);
+}
+
+/// Tells the target that an op ended early. Where the op's last frame never went out, the target answers.
+void session::send_cancel(op_state& o) {
+  if (!link_ || is_answer(o) || o.kind == verb::offer) return;
+  op_state* c = home->make_op(verb::result, false);
+  if (!c) return;
+  c->owner = this;
+  c->lane = o.lane;
+  c->after = o.index();
+  c->fragments = static_cast<std::uint16_t>(wire::type::cancel);
+  if (!(o.options & opt_emitted) && (o.options & opt_expect)) c->options |= opt_tail;
+  ++live_ops_;
+  express(*c);
+}
+
+void session::cancel(op_state& o, std::error_code why) {
+  if (o.owner != this || o.stage >= stage_quieting || o.stage == stage_strand) return;
+  if (o.kind == verb::message) return;
+  if (o.kind == verb::reply) return refuse_serve(o, why);
+  finish(o, why);
+}
+
+bool session::process_ack(std::uint32_t ack) {
+  std::uint32_t n = ack - tx_acked_;
+  if (n > log_.numbered()) return false;
+  tx_acked_ = ack;
+  while (n > 0) {
+    const tx_entry e = log_.pop();
+    if (replay_at_ > 0) --replay_at_;
+    n -= e.numbered;
+    acked(e);
+  }
+  trim_log();
+  return true;
+}
+
+/// Puts at the front of the log whose op is settled need no repetition any more.
+void session::trim_log() {
+  while (!log_.empty() && !log_.front().numbered && !direct_pending(*log_.front().op)) {
+    const tx_entry e = log_.pop();
+    if (replay_at_ > 0) --replay_at_;
+    acked(e);
+  }
+}
+
+/// Forgets what the wire was to do with an op, for a session that is given up.
+void session::unwire(op_state& o) {
+  o.unacked = 0;
+  o.options &= ~(opt_expect | opt_credit);
+}
+
+}  // namespace kfx::engine

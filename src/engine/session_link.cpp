@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/// @file
+/// A session and its links: attached, fenced, lost, replaced; and what becomes of the ops when the session itself is
+/// given up.
+
+#include <algorithm>
+
+#include "engine/partition.hpp"
+#include "engine/pools.hpp"
+#include "engine/session.hpp"
+
+namespace kfx::engine {
+
+using detail::op_state;
+using detail::verb;
+
+session::session(std::shared_ptr<partition> p, std::string u, const session_settings& s)
+    : home(std::move(p)), uri(std::move(u)), settings(s) {
+  strand0_.owner = this;
+  // A message must fit into a frame that links hand over whole.
+  settings.eager = std::min<std::size_t>(settings.eager, backend::whole_limit - wire::max_head - limits::header);
+  settings.slice = std::clamp<std::size_t>(settings.slice, 4096, limits::frame);
+  last_heard_ = last_used_ = unlinked_since_ = now_ns();
+}
+
+session::~session() = default;
+
+bool session::plausible(std::uint32_t peer_taken) const noexcept { return peer_taken - tx_acked_ <= log_.numbered(); }
+
+bool session::quiet() const noexcept {
+  return live_ops_ == 0 && log_.empty() && inbound_ == 0 && express_.empty() && wire_.empty();
+}
+
+std::uint32_t session::fence() {
+  if (link_) drop_link(make_error_code(std::errc::connection_reset));
+  return rx_taken_;
+}
+
+void session::drop_link(std::error_code why) {
+  if (!link_) return;
+  home->unwatch_link(*this);
+  window_ = {};
+  window_used_ = 0;
+  link_->close();
+  // The link has let go of all memory; what it would have reported does not come any more.
+  bulk_active_ = false;
+  bulk_.op = nullptr;
+  for (std::size_t i = 0; i < log_.size(); ++i) log_.at(i).op->lent = 0;
+  direct_lost();
+  graveyard_ = std::move(link_);
+  up.store(false, std::memory_order_relaxed);
+  last_failure = graveyard_->describe() + ": " + why.message();
+  last_failure_code = why;
+  unlinked_since_ = now_ns();
+  for (op_state* o = wire_.head; o;) {
+    op_state* next = o->queue_next;
+    o->lent = 0;
+    if (o->stage == stage_quieting) conclude(*o);
+    o = next;
+  }
+  home->owner().lost_link(*this);
+}
+
+void session::attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken, std::uint32_t credits) {
+  if (link_) drop_link(make_error_code(std::errc::connection_reset));
+  graveyard_.reset();
+  puts_to_frames();
+  settle_seen(peer_taken);
+  for (std::size_t i = 0; i < log_.size(); ++i) log_.number(i);
+  link_ = std::move(l);
+  if (++epoch_ == 0) epoch_ = 1;
+  replay_at_ = 0;
+  rx_told_ = rx_taken_;
+  credits_ = static_cast<std::int64_t>(credits) - credits_out();
+  last_heard_ = last_used_ = now_ns();
+  probes_ = 0;
+  attempts = 0;
+  up.store(true, std::memory_order_relaxed);
+  home->watch_link(*this);
+  home->make_hot(*this);
+  home->owner().want_ticks();
+  credit_waiters_.clear();
+  wake_all();
+  home->make_dirty(*this);
+}
+
+/// Everything before the last frame that the peer saw is settled, puts included: they were placed before it.
+void session::settle_seen(std::uint32_t peer_taken) {
+  std::uint32_t n = peer_taken - tx_acked_;
+  tx_acked_ = peer_taken;
+  while (n > 0) {
+    const tx_entry e = log_.pop();
+    n -= e.numbered;
+    acked(e);
+  }
+}
+
+/// Requests of ours that hold a credit at the peer.
+std::int64_t session::credits_out() const noexcept {
+  std::int64_t n = 0;
+  const auto count = [&n](const lane_queue& list) {
+    for (op_state* o = list.head; o; o = o->queue_next)
+      if ((o->options & opt_credit) && !(o->options & opt_answer) && o->kind != verb::message && o->kind != verb::result)
+        ++n;
+  };
+  count(wire_);
+  count(request0_);
+  for (auto& [key, q] : queues_)
+    if (!q->answers) count(*q);
+  return n;
+}
+
+void session::reset(std::error_code code, bool all) {
+  if (link_) drop_link(code);
+  while (!log_.empty()) --log_.pop().op->unacked;
+  replay_at_ = 0;
+  tx_acked_ = rx_taken_ = rx_told_ = 0;
+  inbound_ = 0;
+  credits_ = 0;
+  credit_waiters_.clear();
+  failed_.clear();
+  const auto end = [&](lane_queue& list) {
+    for (op_state* o = list.head; o;) {
+      op_state* next = o->queue_next;
+      const bool reached = o->options & (opt_started | opt_answer);
+      if (o->kind == verb::message) {
+        orphan(*o);
+      } else if (all || reached || o->kind == verb::offer || o->kind == verb::result || o->kind == verb::resolve) {
+        list.remove(*o);
+        unwire(*o);
+        if (o->stage == stage_zombie) {
+          home->free_engine_part(*o);
+        } else {
+          o->stage = stage_wire;
+          finish(*o, code);
+        }
+        next = list.head == o ? nullptr : next;
+      }
+      o = next;
+    }
+  };
+  end(express_);
+  // finish() moves what it ends to wire_ and, being unwired, on to its end: the sweep of wire_ comes last.
+  end(request0_);
+  end(answer0_);
+  for (auto& [key, q] : queues_) end(*q);
+  end(wire_);
+  drop_strand(strand0_);
+  for (auto& [lane, s] : strands_) drop_strand(*s);
+  home->end_waiters(*this, code, all);
+  id = 0;
+}
+
+/// A message whose session is gone: its holder may keep it, its answer goes nowhere.
+void session::orphan(op_state& m) {
+  wire_.remove(m);
+  m.options = (m.options | opt_aborted) & ~opt_credit;
+  m.on_done_arg = new std::shared_ptr<session>(shared_from_this());  // for message::from()
+  m.bits.fetch_or(detail::op_orphan, std::memory_order_acq_rel);
+}
+
+void session::drop_strand(strand& s) {
+  while (op_state* o = s.head) {
+    s.head = o->queue_next;
+    o->options &= ~opt_credit;
+    home->free_engine_part(*o);
+  }
+  s.tail = nullptr;
+}
+
+void session::end_all(std::error_code why) {
+  stopped.store(true);
+  reset(why, true);
+  graveyard_.reset();
+}
+
+unsigned session::poll(unsigned budget, std::int64_t now) {
+  if (!link_) return 0;
+  round_now_ = now;
+  backend::link* l = link_.get();
+  const auto r = l->poll(*this, budget);
+  if (r.frames != 0) {
+    last_heard_ = now;
+    probes_ = 0;
+    cold_polls = 0;
+  }
+  if (r.partial) {
+    cold_polls = 0;
+    last_heard_ = now;
+  }
+  if (r.error == errc::protocol_error) reset(r.error, true);  // what such a peer says cannot be built upon
+  else if (r.error) drop_link(r.error);
+  else if (doomed_) end_doomed();
+  if (r.frames != 0) home->make_dirty(*this);
+  return r.frames + (r.partial ? 1 : 0);
+}
+
+void session::end_doomed() {
+  const std::error_code why = std::exchange(doomed_, {});
+  if (std::exchange(said_bye_, false)) reset(why, false);
+  else drop_link(why);
+}
+
+std::error_code session::flush() {
+  if (!link_) return {};
+  const std::error_code e = link_->flush(*this);
+  if (e) drop_link(e);
+  return e;
+}
+
+void session::poll_over() {
+  if (!link_) return;
+  if (pong_owed_) {
+    pong_owed_ = false;
+    send_control(wire::type::pong, pong_value_);
+  }
+  if ((ack_urgent_ && rx_told_ != rx_taken_) || rx_taken_ - rx_told_ >= 64) {
+    last_used_ = now_ns();
+    send_control(wire::type::ack);
+  }
+}
+
+void session::settle_acks() {
+  if (link_ && rx_told_ != rx_taken_) send_control(wire::type::ack);
+}
+
+void session::tick(std::int64_t now) {
+  const std::int64_t limit = settings.limit.count();
+  if (live_ops_ != 0 && limit > 0) end_stalled(now, limit);
+  if (!link_) return;
+  const std::int64_t silent = now - last_heard_;
+  if (settings.keepalive.count() > 0 && silent > settings.keepalive.count() && now - probed_at_ > settings.keepalive.count()) {
+    if (probes_ >= 3) return drop_link(make_error_code(std::errc::timed_out));
+    ++probes_;
+    probed_at_ = now;
+    send_control(wire::type::ping, static_cast<std::uint64_t>(now));
+  }
+  if (settings.idle.count() > 0 && now - last_used_ > settings.idle.count() && quiet() && probes_ == 0) {
+    send_control(wire::type::bye);
+    if (!flush()) reset(make_error_code(errc::idle_closed), false);
+  }
+}
+
+/// Ops without a deadline end when the peer's engine was not heard of for `limit` since they began.
+void session::end_stalled(std::int64_t now, std::int64_t limit) {
+  if (now - last_heard_ < limit) return;
+  const bool never = !link_ && id == 0 && !last_failure.empty();
+  const std::error_code why = make_error_code(never ? errc::unreachable : errc::timed_out);
+  std::vector<op_state*> stalled;
+  const auto collect = [&](op_state& o) {
+    // A negative expiry is when an op without a deadline began.
+    const bool bounded = o.timer.expiry > 0 || o.kind == verb::offer || o.kind == verb::message;
+    if ((o.options & opt_user) && !bounded && o.stage < stage_quieting && now + o.timer.expiry >= limit)
+      stalled.push_back(&o);
+  };
+  each_op(collect);
+  home->each_waiter(*this, collect);
+  for (op_state* o : stalled) cancel(*o, why);
+}
+
+}  // namespace kfx::engine

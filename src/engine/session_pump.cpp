@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/// @file
+/// What goes next: repeats first, then results, then one piece of each lane in turn.
+
+#include <algorithm>
+
+#include "engine/partition.hpp"
+#include "engine/session.hpp"
+
+namespace kfx::engine {
+
+using detail::op_state;
+using detail::verb;
+
+lane_queue& session::queue(kfx::lane lane, bool answers) {
+  if (lane == default_lane) {
+    answer0_.answers = true;
+    return answers ? answer0_ : request0_;
+  }
+  auto& q = queues_[std::uint32_t{lane} << 1 | (answers ? 1 : 0)];
+  if (!q) {
+    q = std::make_unique<lane_queue>();
+    q->lane = lane;
+    q->answers = answers;
+  }
+  return *q;
+}
+
+lane_queue& session::list_of(const op_state& o) {
+  switch (o.stage) {
+    case stage_queued: return queue(o.lane, o.options & opt_answer);
+    case stage_express: return express_;
+    default: return wire_;
+  }
+}
+
+void session::move_to_wire(op_state& o, std::uint8_t stage) {
+  if (o.options & opt_listed) list_of(o).remove(o);
+  o.stage = stage;
+  wire_.push_back(o);
+}
+
+void session::enqueue(op_state& o) {
+  o.stage = stage_queued;
+  lane_queue& q = queue(o.lane, o.options & opt_answer);
+  const bool was_empty = q.empty();
+  q.push_back(o);
+  if (was_empty) wake(q);
+}
+
+void session::express(op_state& o) {
+  o.stage = stage_express;
+  express_.push_back(o);
+  home->make_dirty(*this);
+}
+
+void session::wake(lane_queue& q) {
+  home->make_dirty(*this);
+  if (q.in_round || q.empty()) return;
+  q.in_round = true;
+  q.next = nullptr;
+  (round_last_ ? round_last_->next : round_first_) = &q;
+  round_last_ = &q;
+}
+
+void session::wake_all() {
+  wake(request0_);
+  wake(answer0_);
+  for (auto& [key, q] : queues_) wake(*q);
+}
+
+bool session::take_credit(op_state& o) {
+  if (o.options & (opt_credit | opt_answer)) return true;
+  if (credits_ <= 0) return false;
+  --credits_;
+  o.options |= opt_credit;
+  return true;
+}
+
+void session::return_credit(op_state& o) {
+  if (!(o.options & opt_credit)) return;
+  o.options &= ~opt_credit;
+  ++credits_;
+  if (!credit_waiters_.empty()) {
+    lane_queue* q = credit_waiters_.back();
+    credit_waiters_.pop_back();
+    wake(*q);
+  }
+}
+
+session::emitted session::hold(lane_queue& q, bool for_credit) {
+  if (for_credit) credit_waiters_.push_back(&q);
+  return emitted::held;
+}
+
+/// Repeats what the peer has not seen, in its order, before anything new.
+bool session::replay() {
+  while (replay_at_ < log_.size()) {
+    if (!build(log_.at(replay_at_))) return false;
+    ++replay_at_;
+  }
+  return true;
+}
+
+bool session::emit_express() {
+  while (op_state* o = express_.head) {
+    const auto type = static_cast<wire::type>(o->fragments);
+    const std::uint8_t flags = type == wire::type::cancel && (o->options & opt_expect) ? wire::wants_result : 0;
+    if (!log({o, 0, 0, type, flags, true})) return false;
+    if (o->options & opt_credit) {  // it ends a request of the peer, which may send another one now
+      o->options &= ~opt_credit;
+      --inbound_;
+    }
+    o->options |= opt_emitted;
+    move_to_wire(*o, stage_wire);
+  }
+  return true;
+}
+
+/// One piece of a transfer; the last one carries the closing flags.
+session::emitted session::emit_slices(op_state& o, wire::type type, std::uint8_t flags) {
+  const std::uint64_t left = o.length - o.moved;
+  const auto take = static_cast<std::uint32_t>(std::min<std::uint64_t>(left, settings.slice));
+  const bool last = take == left;
+  const std::uint8_t each = flags & (wire::offer | wire::durable | wire::atomic8 | wire::wants_result);
+  if (!log({&o, o.moved, take, type, static_cast<std::uint8_t>(last ? flags | wire::last : each), true}))
+    return emitted::blocked;
+  o.moved += take;
+  return last ? emitted::all : emitted::more;
+}
+
+void session::running(lane_queue&, op_state& o, std::uint32_t& count) {
+  if (o.options & opt_running) return;
+  o.options |= opt_running;
+  ++count;
+}
+
+/// The transfer is over, or starts anew: the lane may switch between puts and frames.
+void session::not_running(op_state& o) {
+  if (!(o.options & opt_running)) return;
+  o.options &= ~opt_running;
+  lane_queue& q = queue(o.lane, o.options & opt_answer);
+  if (--(o.options & opt_direct ? q.direct_running : q.framed_running) == 0) wake(q);
+}
+
+session::emitted session::emit_request(lane_queue& q, op_state& o) {
+  const std::uint32_t opt = o.options;
+  const auto once = [&](wire::type t, std::uint8_t flags) {
+    return log({&o, 0, 0, t, flags, true}) ? emitted::all : emitted::blocked;
+  };
+  const std::uint8_t offer = opt & opt_offer ? wire::offer : 0;
+  switch (o.kind) {
+    case verb::write: {
+      std::uint8_t flags = offer;
+      if (opt & opt_notify) flags |= wire::notify;
+      if (opt & opt_durable) flags |= wire::durable;
+      if (opt & opt_write8) flags |= wire::atomic8;
+      if (opt & opt_expect) flags |= wire::wants_result;
+      if ((opt & opt_offer) && (opt & opt_last)) flags |= wire::closes;
+      const emitted r = emit_slices(o, wire::type::write, flags);
+      if (r != emitted::blocked) running(q, o, q.framed_running);
+      return r;
+    }
+    case verb::read: {
+      std::uint8_t flags = offer;
+      if (opt & opt_payload) flags |= wire::payload;
+      else if (opt & opt_last) flags |= wire::last;
+      const emitted r = once(wire::type::read, flags);
+      if (r == emitted::all) running(q, o, q.framed_running);
+      return r;
+    }
+    case verb::send: return once(wire::type::send, opt & opt_reply ? wire::wants_reply : 0);
+    case verb::open: return once(wire::type::open, 0);
+    case verb::commit: return once(wire::type::commit, 0);
+    case verb::resolve: return once(wire::type::resolve, 0);
+    case verb::reject: return once(wire::type::reject, 0);
+    default: return emitted::all;
+  }
+}
+
+session::emitted session::emit(lane_queue& q, op_state& o) {
+  if (o.kind == verb::serve) {  // the offer's owner waits for the ack
+    return emit_slices(o, wire::type::data, o.options & opt_offer ? wire::wants_result : 0);
+  }
+  if (o.kind == verb::reply) return emit_slices(o, wire::type::reply, o.options & opt_user ? wire::wants_result : 0);
+  if (o.options & opt_tail) return emit_tail(q, o);
+  const bool moves = o.kind == verb::write || o.kind == verb::read;
+  const bool needs_credit = o.kind == verb::send || o.kind == verb::read || o.kind == verb::open ||
+                            o.kind == verb::commit || (o.options & opt_expect && o.kind == verb::write);
+  if (needs_credit && !take_credit(o)) return hold(q, true);
+  if (moves) {
+    bool held = false;
+    if (choose_direct(q, o, held)) return held ? hold(q, false) : emit_direct(q, o);
+    if (held) return hold(q, false);
+  }
+  // Frames must not become visible before puts of this lane that the link does not order before them; a framed
+  // transfer must not mix with puts to the same bytes at all.
+  if (q.direct_running != 0 && (moves || !link_->direct()->caps().placed_before_frames)) return hold(q, false);
+  return emit_request(q, o);
+}
+
+void session::pump() {
+  if (!link_) return;
+  bool room = replay() && emit_express();
+  while (room && round_first_) {
+    lane_queue& q = *round_first_;
+    op_state* o = q.head;
+    const emitted r = o ? emit(q, *o) : emitted::held;
+    if (r == emitted::blocked) {
+      room = false;
+      break;
+    }
+    round_first_ = q.next;
+    if (!round_first_) round_last_ = nullptr;
+    q.in_round = false;
+    if (r == emitted::all) {
+      o->options |= opt_emitted;
+      if (o->options & opt_answer && o->options & opt_credit) {
+        o->options &= ~opt_credit;
+        --inbound_;
+      }
+      move_to_wire(*o, stage_wire);
+      settle(*o);
+    }
+    if (r != emitted::held) wake(q);
+    room = emit_express();
+  }
+  commit_window();
+  blocked_ = !room;
+  if (blocked_) home->make_dirty(*this);
+}
+
+}  // namespace kfx::engine

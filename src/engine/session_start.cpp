@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/// @file
+/// How ops enter a session.
+
+#include <time.h>
+
+#include "engine/partition.hpp"
+#include "engine/session.hpp"
+
+namespace kfx::engine {
+
+using detail::op_state;
+using detail::verb;
+
+namespace {
+/// Good to a few milliseconds, at a fifth of the price of the fine clock.
+std::int64_t coarse_now() noexcept {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+  return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+}
+}  // namespace
+
+void session::start(op_state& o) {
+  if (o.kind != verb::offer) {
+    ++live_ops_;
+    ++requests_;
+  }
+  if (stopped.load(std::memory_order_relaxed)) return finish(o, make_error_code(errc::node_stopped));
+  last_used_ = coarse_now();
+  if (o.error != 0) return finish(o, detail::error_of(o));  // found wrong when it was submitted
+  if (o.timer.expiry > 0) home->set_timer(o, o.timer.expiry);
+  else o.timer.expiry = -last_used_;  // when it began, for the limit without progress
+  if (o.kind == verb::offer) {
+    home->keys.insert(o.key, {nullptr, &o});
+    o.stage = stage_wire;
+    wire_.push_back(o);
+    return;
+  }
+  if (requests_ == 1) home->owner().want_ticks();
+  if (!link_) home->owner().want_link(*this);
+  if (o.after != 0) return home->wait_after(o);
+  enqueue(o);
+}
+
+void session::enqueue_started(op_state& o) { enqueue(o); }
+
+void session::hand_over(op_state& m) {
+  m.stage = stage_wire;
+  wire_.push_back(m);
+}
+
+}  // namespace kfx::engine

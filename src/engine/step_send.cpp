@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/// @file
+/// Messages: they arrive, wait for their handler, and are answered.
+
+#include <cstring>
+
+#include "engine/partition.hpp"
+#include "engine/pools.hpp"
+#include "engine/session.hpp"
+
+namespace kfx::engine {
+
+using detail::op_state;
+using detail::verb;
+
+bool session::act_send(landing& l, const_buffer body) {
+  const wire::head& h = l.head;
+  const std::uint64_t header_size = h.b;
+  const bool eager = h.words == 4;
+  if (header_size > limits::header || header_size > body.size()) return false;
+  if (body.size() != header_size + (eager ? h.a : 0)) return false;
+  if (!admit()) return false;
+  op_state* m = home->make_op(verb::message, false);
+  if (!m) {
+    answer(h.index(), h.lane, make_error_code(errc::out_of_resources), 0, true);
+    return true;
+  }
+  m->owner = this;
+  m->lane = h.lane;
+  m->after = h.index();
+  m->length = h.a;
+  m->options |= opt_credit | (eager ? opt_eager : 0u) | (h.flags() & wire::wants_reply ? opt_reply : 0u);
+  m->header_size = static_cast<std::uint32_t>(header_size);
+  m->direct = static_cast<std::uint32_t>(l.ext[0]);
+  m->epoch = epoch_;
+  if (!body.empty()) {
+    auto* copy = static_cast<std::byte*>(pool_allocate(body.size()));
+    std::memcpy(copy, body.data(), body.size());
+    m->header = copy;
+    m->offset = body.size();  // of the block
+    m->options |= opt_header_pooled;
+  }
+  to_strand(*m);
+  return true;
+}
+
+strand* session::strand_of(kfx::lane lane) {
+  if (lane == default_lane) return &strand0_;
+  auto& s = strands_[lane];
+  if (!s) {
+    s = std::make_unique<strand>();
+    s->owner = this;
+  }
+  return s.get();
+}
+
+void session::to_strand(op_state& m) {
+  m.stage = stage_strand;
+  strand& s = *strand_of(m.lane);
+  m.queue_next = nullptr;
+  (s.tail ? s.tail->queue_next : s.head) = &m;
+  s.tail = &m;
+  if (!s.ready && !s.running) home->ready_strand(s);
+}
+
+/// The holder of a message said what its answer is.
+void session::finish_message(op_state& m) {
+  const bool orphaned = m.options & opt_aborted;
+  if (!orphaned && (m.options & opt_listed)) wire_.remove(m);
+  if (orphaned) {
+    if (m.moved == message_replied) {
+      m.kind = verb::reply;
+      m.options |= opt_aborted | opt_listed;
+      wire_.push_back(m);
+      m.stage = stage_wire;
+      ++live_ops_;
+      return finish(m, make_error_code(errc::session_lost));
+    }
+    return free_orphan(m);
+  }
+  ++live_ops_;
+  if (m.moved == message_replied || m.moved == message_reply_copied) {
+    m.kind = verb::reply;
+    m.moved = 0;
+    m.options = (m.options | opt_answer) & ~(opt_eager | opt_notify);
+    return enqueue(m);
+  }
+  m.kind = verb::result;
+  m.imm = 0;
+  m.fragments = static_cast<std::uint16_t>(wire::type::result);
+  express(m);
+}
+
+void session::answer(std::uint32_t op, kfx::lane lane, std::error_code error, std::uint64_t bytes, bool credited,
+                     std::uint64_t extra) {
+  op_state* r = home->make_op(verb::result, false);
+  if (!r) {  // without memory for an answer the session cannot go on
+    doomed_ = make_error_code(errc::out_of_resources);
+    return;
+  }
+  const std::uint64_t packed = pack_error(error);
+  r->owner = this;
+  r->lane = lane;
+  r->after = op;
+  r->error = static_cast<std::int32_t>(packed & 0xffffffff);
+  r->error_domain = static_cast<std::uint8_t>(packed >> 32);
+  r->bytes = bytes;
+  r->imm = extra;
+  r->fragments = static_cast<std::uint16_t>(wire::type::result);
+  if (credited) r->options |= opt_credit;
+  ++live_ops_;
+  express(*r);
+}
+
+bool session::act_result(landing& l) {
+  const wire::head& h = l.head;
+  op_state* o = find_op(h.index());
+  if (!o || o->owner != this) return false;
+  const bool request = o->kind == verb::write || o->kind == verb::read || o->kind == verb::send ||
+                       o->kind == verb::commit || o->kind == verb::open || o->kind == verb::resolve ||
+                       o->kind == verb::reject;
+  if (!request || !(o->options & opt_started)) return false;
+  const std::error_code error = unpack_error(h.b);
+  if (!(o->options & opt_expect)) {  // a failure ahead of the ack
+    if (o->stage < stage_quieting && error) finish(*o, error);
+    return true;
+  }
+  if (o->stage < stage_quieting) {
+    o->bytes = h.a;
+    o->method = static_cast<kfx::method>((h.b >> 40) & 0xff);
+    if (o->kind == verb::resolve) o->direct = static_cast<std::uint32_t>(l.ext[0]);
+  }
+  answered(*o, error);
+  return true;
+}
+
+bool session::act_open(landing& l, const_buffer body) {
+  const wire::head& h = l.head;
+  if (!admit()) return false;
+  const remote_region token =
+      home->owner().published({reinterpret_cast<const char*>(body.data()), body.size()});
+  op_state* r = token.raw().key ? home->make_op(verb::reply, false) : nullptr;
+  if (!r) {
+    answer(h.index(), h.lane, make_error_code(errc::not_found), 0, true);
+    return true;
+  }
+  const auto bytes = token.encode();
+  auto* copy = static_cast<std::byte*>(pool_allocate(bytes.size()));
+  std::memcpy(copy, bytes.data(), bytes.size());
+  r->owner = this;
+  r->lane = h.lane;
+  r->after = h.index();
+  r->header = copy;
+  r->offset = bytes.size();  // of the block
+  r->header_size = bytes.size();
+  r->inline_list[0] = {copy, bytes.size()};
+  r->list = r->inline_list;
+  r->fragments = 1;
+  r->length = bytes.size();
+  r->options |= opt_answer | opt_credit | opt_header_pooled;
+  ++live_ops_;
+  enqueue(*r);
+  return true;
+}
+
+bool session::act_commit(landing& l, const_buffer body) {
+  if (!admit() || body.size() % 24 != 0) return false;
+  std::error_code error = make_error_code(errc::not_persistent);
+  for (std::size_t at = 0; at < body.size(); at += 24) {
+    memory::keyed k;
+    const auto e = check(wire::load<std::uint64_t>(body.data() + at), wire::load<std::uint64_t>(body.data() + at + 8),
+                         wire::load<std::uint64_t>(body.data() + at + 16), access::write, k);
+    if (e) error = e;
+  }
+  answer(l.head.index(), l.head.lane, error, 0, true);
+  return true;
+}
+
+/// The initiator gave a request up. What has not begun here is dropped; the rest ends by itself.
+bool session::act_cancel(landing& l) {
+  const std::uint32_t op = l.head.index();
+  std::erase_if(failed_, [op](const earlier_error& e) { return e.op == op; });
+  if (l.head.flags() & wire::wants_result) {
+    if (!admit()) return false;
+    answer(op, l.head.lane, make_error_code(errc::cancelled), 0, true);
+    return true;
+  }
+  strand& s = *strand_of(l.head.lane);
+  op_state* before = nullptr;
+  for (op_state* m = s.head; m; before = m, m = m->queue_next) {
+    if (m->after != op) continue;
+    (before ? before->queue_next : s.head) = m->queue_next;
+    if (s.tail == m) s.tail = before;
+    m->error = static_cast<int>(errc::cancelled);
+    m->moved = message_rejected;
+    finish_message(*m);
+    return true;
+  }
+  lane_queue& q = queue(l.head.lane, true);
+  for (op_state* o = q.head; o; o = o->queue_next) {
+    if (o->kind != verb::serve || o->after != op) continue;
+    refuse_serve(*o, make_error_code(errc::cancelled));
+    return true;
+  }
+  return true;
+}
+
+std::uint64_t pack_error(std::error_code e) noexcept {
+  if (!e) return 0;
+  const auto value = static_cast<std::uint32_t>(e.value());
+  if (e.category() == error_category()) return value;
+  if (e.category() == std::generic_category() || e.category() == std::system_category())
+    return value | std::uint64_t{1} << 32;
+  return static_cast<std::uint32_t>(errc::rejected);
+}
+
+std::error_code unpack_error(std::uint64_t packed) noexcept {
+  const auto value = static_cast<int>(packed & 0xffffffff);
+  if (value == 0) return {};
+  if (((packed >> 32) & 0xff) == 1) return {value, std::generic_category()};
+  return {value, error_category()};
+}
+
+}  // namespace kfx::engine
