@@ -13,12 +13,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <source_location>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
+#include <boost/assert/source_location.hpp>
 #include <catch2/catch.hpp>
 
 #include "kfx/kfx.hpp"
@@ -141,7 +141,7 @@ class findings {
 
 /// The op's outcome, waited for at most `patience`; a test whose op never ends fails here. Test thread.
 template <class T>
-result<T> outcome(op<T>& o, std::source_location at = std::source_location::current()) {
+result<T> outcome(op<T>& o, const boost::source_location& at = BOOST_CURRENT_LOCATION) {
   (void)o.complete(patience);
   if (!o.ready()) {
     FAIL(at.file_name() << ":" << at.line() << ": no result within "
@@ -150,30 +150,30 @@ result<T> outcome(op<T>& o, std::source_location at = std::source_location::curr
   return o.result();
 }
 template <class T>
-result<T> outcome(op<T>&& o, std::source_location at = std::source_location::current()) {
+result<T> outcome(op<T>&& o, const boost::source_location& at = BOOST_CURRENT_LOCATION) {
   return outcome(o, at);
 }
 
 /// The value of an op that has to succeed.
 template <class T>
-T must(op<T>& o, std::source_location at = std::source_location::current()) {
+T must(op<T>& o, const boost::source_location& at = BOOST_CURRENT_LOCATION) {
   auto r = outcome(o, at);
   if (!r) FAIL(at.file_name() << ":" << at.line() << ": " << r.error().message() << ": " << o.explain());
   return *r;
 }
 template <class T>
-T must(op<T>&& o, std::source_location at = std::source_location::current()) {
+T must(op<T>&& o, const boost::source_location& at = BOOST_CURRENT_LOCATION) {
   return must(o, at);
 }
 
 /// The error an op ended with; none: success.
 template <class T>
-std::error_code error_of(op<T>& o, std::source_location at = std::source_location::current()) {
+std::error_code error_of(op<T>& o, const boost::source_location& at = BOOST_CURRENT_LOCATION) {
   auto r = outcome(o, at);
   return r ? std::error_code() : r.error();
 }
 template <class T>
-std::error_code error_of(op<T>&& o, std::source_location at = std::source_location::current()) {
+std::error_code error_of(op<T>&& o, const boost::source_location& at = BOOST_CURRENT_LOCATION) {
   return error_of(o, at);
 }
 
