@@ -70,7 +70,8 @@ bool loopback_link::post_copied(const_buffer head, std::span<const const_buffer>
 
 bool loopback_link::post_lent(const_buffer head, std::span<const const_buffer> body, std::size_t bytes,
                               backend::cookie id) {
-  if (lent_ - returned_ == half_link::slots) return false;
+  starved_slot_ = lent_ - returned_ == half_link::slots;
+  if (starved_slot_) return false;
   const auto window = reserve(head.size());
   if (window.empty()) return false;
   lent_body& slot = out_.lent[lent_ % half_link::slots];
@@ -240,10 +241,12 @@ bool loopback_link::awaits_nothing() {
   if (!in_.ring.empty() || peer_.closed.load(std::memory_order_acquire)) return false;
   if (returned_ != lent_ && out_.lent[returned_ % half_link::slots].released.load(std::memory_order_acquire))
     return false;
-  if (starved_ == 0 || out_.ring.reserve(starved_, caps_.max_window).empty()) return true;
+  const bool slot = starved_slot_ && lent_ - returned_ < half_link::slots;
+  const bool room = starved_ > 0 && !out_.ring.reserve(starved_, caps_.max_window).empty();
   // Said once: who has nothing to send any more would be kept awake for ever.
-  starved_ = 0;
-  return false;
+  if (slot) starved_slot_ = false;
+  if (room) starved_ = 0;
+  return !slot && !room;
 }
 
 backend::wait_handle loopback_link::arm() {

@@ -102,6 +102,7 @@ class loopback_link final : public backend::link {
   std::uint64_t lent_ = 0;      ///< bodies lent so far
   std::uint64_t returned_ = 0;  ///< of them, those given back
   std::size_t starved_ = 0;     ///< how many bytes of ring were last asked for in vain
+  bool starved_slot_ = false;   ///< a post found all slots taken, and was not told otherwise since
   bool unrung_ = false;         ///< something was published since the peer's bell was last rung
 
   // Receiving.
