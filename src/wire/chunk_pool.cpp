@@ -18,9 +18,9 @@ namespace {
 
 // One list a thread: no lock, and chunks stay on the NUMA node of the engine that uses them.
 #if defined(KFX_ASAN)
-constexpr unsigned max_kept = 0;  // so that the sanitizer sees who uses a chunk after giving it back
+constexpr int max_kept = 0;  // so that the sanitizer sees who uses a chunk after giving it back
 #else
-constexpr unsigned max_kept = 16;
+constexpr int max_kept = 16;
 #endif
 
 // Outlives `keeper`: links that end after the thread's keeper is gone go straight to the system.
@@ -28,7 +28,7 @@ thread_local constinit bool keeper_gone = false;
 
 struct keeper {
   std::byte* first = nullptr;  // each chunk begins with the pointer to the next
-  unsigned count = 0;
+  int count = 0;
 
   ~keeper() {
     keeper_gone = true;
@@ -57,7 +57,7 @@ std::byte* acquire_chunk() noexcept {
 
 void release_chunk(std::byte* chunk) noexcept {
   if (!chunk) return;
-  if (!keeper_gone && kept.count + 1 <= max_kept) {
+  if (!keeper_gone && kept.count < max_kept) {
     kept.push(chunk);
   } else {
     std::free(chunk);

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/post.hpp>
 #include <catch2/catch.hpp>
 #include <optional>
 
@@ -300,6 +300,19 @@ TEST_CASE("attempts and listeners that nobody waits for end with the control thr
   l.reset();
   f.reset();
   CHECK_FALSE(called);
+}
+
+TEST_CASE("tcp answers after connect returned, also to work of the control thread itself") {
+  fixture f;
+  int answers = 0;
+  for (const char* port : {"0", "7400"}) {
+    asio::post(f.io, [&f, &answers, port] {
+      const int before = answers;
+      f.tcp->connect(f.ctx, {"tcp", "", port, "", {}}, [&answers](outcome) { ++answers; });
+      CHECK(answers == before);
+    });
+  }
+  f.until([&] { return answers == 2; });
 }
 
 TEST_CASE("tcp introduces itself") {

@@ -173,6 +173,20 @@ TEST_CASE("back-pressure: a stream that takes nothing bounds what is queued, and
   }
 }
 
+TEST_CASE("staged bytes stay until the last of them is sent") {
+  for (std::size_t left : {0u, 1u, 2u, 100u}) {
+    sender s;
+    const recipe most{1, 4, chunk_size - 100};
+    REQUIRE(s.commit(most));
+    REQUIRE(s.commit({2, 4, 1000}));  // does not fit behind it
+    s.flush(most.size() - left);
+    REQUIRE(s.commit({3, 4, chunk_size - 2000}));  // wants a chunk more
+    REQUIRE(s.commit({4, 4, chunk_size - 100}));
+    s.flush();
+    REQUIRE(s.out->data == s.want);
+  }
+}
+
 TEST_CASE("a window of any size up to the largest can be had once all is sent") {
   sender s;
   for (std::size_t n : {std::size_t{1}, std::size_t{32}, chunk_size - 1, chunk_size}) {
