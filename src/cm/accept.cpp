@@ -48,10 +48,6 @@ std::vector<std::string> usable(const greeting& hello, const backend::context& c
   return list;
 }
 
-std::string shown(const greeting& hello) {
-  return "node " + hello.node_id.substr(0, 8) + (hello.name.empty() ? std::string() : " (" + hello.name + ")");
-}
-
 /// The same node in whatever life, as far as names tell.
 bool same_node(const engine::identity& known, const std::string& target, const greeting& hello) {
   if (!known.name.empty() && known.name == hello.name) return true;
