@@ -31,6 +31,11 @@ int resolve_by_kernel(int root, const std::string& path, int flags, links l, mod
 }
 
 int resolve_by_walking(int root, const std::string& path, int flags, mode_t mode) {
+  // Clean paths have none; the kernel would refuse them too.
+  if (("/" + path + "/").find("/../") != path.npos || path.starts_with('/')) {
+    errno = EPERM;
+    return -1;
+  }
   if (path.empty()) return ::openat(root, ".", flags | always, mode);
   unique_fd at;
   int dir = root;

@@ -1,0 +1,109 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# kfx-store side by side with rsync and with the machine's own limit, on a tmpfs, rounds interleaved:
+#   - `get -r` of 10,000 files of 4 KiB over loopback TCP, and the same tree from an rsync daemon
+#   - one file of 2 GiB, and the raw TCP stream (raw_stream, where it is built)
+#
+#   bench/store_vs_rsync.sh BUILD_DIRECTORY [ROUNDS]
+#
+# Prints each round and the medians with their ratio. Exits 77 when rsync is missing.
+set -euo pipefail
+build=$(cd "${1:?usage: store_vs_rsync.sh BUILD_DIRECTORY [ROUNDS]}" && pwd)
+rounds=${2:-5}
+store=$build/examples/02-file-store/kfx-store
+raw=$build/bench/raw_stream
+command -v rsync >/dev/null || { echo "skipped: no rsync here"; exit 77; }
+[ -x "$store" ] || { echo "no $store: build it first" >&2; exit 1; }
+
+work=$(mktemp -d -p /dev/shm)
+pids=()
+finish() {
+  local status=$?
+  for p in "${pids[@]}"; do kill "$p" 2>/dev/null && wait "$p" 2>/dev/null || true; done
+  rm -rf "$work"
+  exit $status
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+seconds_of() {  # command…: wall-clock seconds, its output discarded
+  local from to
+  from=$(date +%s%N)
+  "$@" >/dev/null
+  to=$(date +%s%N)
+  awk "BEGIN { printf \"%.4f\", ($to - $from) / 1e9 }"
+}
+median() { printf '%s\n' "$@" | sort -g | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR+1)/2] : (v[NR/2] + v[NR/2+1]) / 2 }'; }
+ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
+
+mkdir -p "$work/served/small" "$work/served/large"
+echo "making 10,000 files of 4 KiB and one of 2 GiB in $work"
+head -c $((10000 * 4096)) /dev/urandom | split -b 4096 -a 5 -d - "$work/served/small/file"
+head -c $((64 << 20)) /dev/urandom >"$work/block"
+for _ in $(seq 32); do cat "$work/block"; done >"$work/served/large/file"
+rm "$work/block"
+
+mkfifo "$work/said"
+"$store" serve "$work/served" --listen tcp://127.0.0.1:0 >"$work/said" &
+pids+=($!)
+while read -r word rest; do
+  [ "$word" = listening ] && uri=$rest
+  [ "$word" = ready ] && break
+done <"$work/said"
+
+# rsync cannot say which port it got, so one is taken that was free a moment ago.
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+cat >"$work/rsyncd.conf" <<CONF
+use chroot = no
+address = 127.0.0.1
+port = $port
+[served]
+path = $work/served
+read only = yes
+CONF
+[ "$(id -u)" -ne 0 ] || printf 'uid = 0\ngid = 0\n' >>"$work/rsyncd.conf"
+rsync --daemon --no-detach --config="$work/rsyncd.conf" &
+pids+=($!)
+rsync_uri=rsync://127.0.0.1:$port/served
+# shellcheck disable=SC2016  # expanded by the inner shell
+timeout 10 bash -c 'until (exec 3<>"/dev/tcp/127.0.0.1/$0") 2>/dev/null; do :; done' "$port" ||
+  { echo "the rsync daemon does not answer" >&2; exit 1; }
+
+kfx_get() { "$store" get -r --no-sync --from "$uri" "$1" "$2"; }
+rsync_get() { rsync -a "$rsync_uri/$1/" "$2/"; }
+
+kfx=() other=()
+for i in $(seq "$rounds"); do
+  kfx+=("$(seconds_of kfx_get small "$work/copy")")
+  [ "$i" -gt 1 ] || diff -r "$work/served/small" "$work/copy"
+  rm -rf "$work/copy"
+  other+=("$(seconds_of rsync_get small "$work/copy")")
+  rm -rf "$work/copy"
+  echo "round $i: 10,000 files of 4 KiB: kfx-store ${kfx[-1]} s, rsync ${other[-1]} s"
+done
+k=$(median "${kfx[@]}") r=$(median "${other[@]}")
+echo "10,000 files of 4 KiB: kfx-store $k s, rsync $r s: $(ratio "$r" "$k") times as fast as rsync"
+
+kfx=() other=() limit=()
+for i in $(seq "$rounds"); do
+  kfx+=("$(seconds_of kfx_get large "$work/copy")")
+  [ "$i" -gt 1 ] || cmp "$work/served/large/file" "$work/copy/file"
+  rm -rf "$work/copy"
+  other+=("$(seconds_of rsync_get large "$work/copy")")
+  rm -rf "$work/copy"
+  line="round $i: 2 GiB: kfx-store ${kfx[-1]} s, rsync ${other[-1]} s"
+  if [ -x "$raw" ]; then
+    limit+=("$(seconds_of "$raw" $((2 << 30)))")
+    line+=", raw stream ${limit[-1]} s"
+  fi
+  echo "$line"
+done
+k=$(median "${kfx[@]}") r=$(median "${other[@]}")
+gbps() { awk "BEGIN { printf \"%.2f\", 2.147483648 / $1 }"; }
+echo "2 GiB: kfx-store $k s ($(gbps "$k") GB/s), rsync $r s: $(ratio "$r" "$k") times as fast as rsync"
+if [ ${#limit[@]} -gt 0 ]; then
+  l=$(median "${limit[@]}")
+  echo "2 GiB: raw stream $l s ($(gbps "$l") GB/s): kfx-store reaches $(ratio "$l" "$k") of it"
+else
+  echo "raw_stream is not built here: no ratio to the machine's limit"
+fi
