@@ -80,7 +80,6 @@ bool lacks_resources(const error_code& e) {
 }
 
 asio::awaitable<outcome> connect(asio::io_context& io, uri u) {
-  co_await asio::post(io, asio::use_awaitable);  // not before the caller returned
   const auto port = parse_port(u.port);
   if (u.host.empty() || u.host == "*") co_return fail(u, errc::bad_uri, "it names no host; write tcp://host:port");
   if (!port || *port == 0) co_return fail(u, errc::bad_uri, "it names no port from 1 to 65535; write tcp://host:port");
