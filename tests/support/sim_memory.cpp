@@ -119,9 +119,13 @@ void sim_memory::abandon() {
   if (abandoned_) return;
   abandoned_ = true;
   // What was not carried out is on its way or lost: who closes does not know.
-  for (op& o : ops_)
-    if (o.what == kind::put && random_() % 2 == 0)
+  for (op& o : ops_) {
+    if (o.what != kind::put) continue;
+    if (random_() % 2 == 0)
       fabric_->put(peer_, {o.key, o.offset, o.lent ? gathered(o.from) : std::move(o.aside)});
+    else
+      ++faults::counts().dropped_puts;
+  }
   ops_.clear();
   ended_.clear();
   fabric_->abandon(peer_);
