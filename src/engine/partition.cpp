@@ -187,7 +187,8 @@ void partition::submit(op_state& o) {
 
 void partition::release() {
   for (;;) {
-    const bool must_wake = work_ready_.load(std::memory_order_relaxed) && sleeping_.load(std::memory_order_relaxed) > 0;
+    const bool must_wake = work_ready_.load(std::memory_order_relaxed) &&
+                           (sleeping_.load(std::memory_order_relaxed) > 0 || napping_.load(std::memory_order_relaxed));
     baton_.unlock();
     if (must_wake) wake();
     if (submissions_.empty() || !baton_.try_lock()) return;
@@ -259,7 +260,9 @@ std::size_t partition::frames(std::int64_t now) {
     session& s = *hot_[i];
     const unsigned got = s.poll(poll_budget, now);
     n += got;
-    if (!s.link() || (got == 0 && ++s.cold_polls > (hot_.size() > 8 ? 200u : 4000u) && cool(s) == 0)) {
+    const bool cold = got == 0 && ++s.cold_polls > (hot_.size() > 8 ? 200u : 4000u);
+    if (!s.link() || cold) {
+      cool(s);
       s.hot = false;
       hot_[i] = hot_.back();
       hot_.pop_back();
@@ -280,12 +283,29 @@ void partition::expire(std::int64_t now) {
   });
 }
 
-/// A link nobody uses at the moment: acks go out, its descriptor is armed. Frames that came meanwhile, if any.
-unsigned partition::cool(session& s) {
+/// A link nobody uses at the moment: acks go out, its descriptor is armed, which lasts until the next poll.
+void partition::cool(session& s) {
   s.settle_acks();
-  if (s.flush()) return 0;
-  watch_link(s);
-  return s.poll(poll_budget, now_ns());
+  if (!s.flush()) watch_link(s);
+}
+
+/// A thread that moved frames leaves while the engine's own thread sleeps: what it polled must be armed again.
+void partition::hand_back() {
+  if (sleeping_.load() == 0) return;
+  baton_.lock();
+  drain();
+  flush_dirty();
+  cool_all();
+  release();
+}
+
+void partition::cool_all() {
+  while (!hot_.empty() && dirty_.empty()) {
+    session& s = *hot_.back();
+    hot_.pop_back();
+    s.hot = false;
+    cool(s);
+  }
 }
 
 std::size_t partition::poll(bool handlers) {
@@ -378,17 +398,8 @@ bool partition::prepare_sleep(std::int64_t& until) {
   if (!baton_.try_lock()) return false;
   drain();
   flush_dirty();
-  bool idle = !work_ready_.load(std::memory_order_relaxed) && dirty_.empty();
-  while (idle && !hot_.empty()) {
-    session& s = *hot_.back();
-    if (s.link() && cool(s) != 0) {
-      idle = false;
-      break;
-    }
-    s.hot = false;
-    hot_.pop_back();
-    if (!dirty_.empty() || work_ready_.load(std::memory_order_relaxed)) idle = false;
-  }
+  if (!work_ready_.load(std::memory_order_relaxed)) cool_all();
+  const bool idle = !work_ready_.load(std::memory_order_relaxed) && dirty_.empty() && hot_.empty();
   if (idle) {
     sleeping_.fetch_add(1);
     const std::int64_t next = wheel_.next();

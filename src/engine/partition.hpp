@@ -132,7 +132,9 @@ class partition final : public std::enable_shared_from_this<partition> {
   void flush_dirty();
   void find_active(int timeout_ms);
   void became_ready(std::uint64_t tag);
-  unsigned cool(session&);
+  void cool(session&);
+  void cool_all();
+  void hand_back();
   bool prepare_sleep(std::int64_t& until);
   void expire(std::int64_t now);
   void block_on(detail::op_state&, std::int64_t until);
@@ -170,7 +172,8 @@ class partition final : public std::enable_shared_from_this<partition> {
 
   int epoll_ = -1;
   int doorbell_ = -1;
-  std::atomic<int> sleeping_{0};
+  std::atomic<int> sleeping_{0};          ///< threads in epoll_wait
+  std::atomic<bool> napping_{false};      ///< the leader leaves the links to waiting threads for a moment
   std::atomic<int> drivers_{0};           ///< threads that wait in complete() and move frames
   std::atomic<std::int64_t> planned_wake_{0};
 

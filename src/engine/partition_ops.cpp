@@ -124,6 +124,7 @@ bool partition::wait_for(op_state& o, std::int64_t until) {
     }
   }
   drivers_.fetch_sub(1, std::memory_order_relaxed);
+  hand_back();
   return done || o.is_done();
 }
 
@@ -132,8 +133,12 @@ void partition::block_on(op_state& o, std::int64_t until) {
   const std::uint32_t seen = o.bits.fetch_or(detail::op_waiter, std::memory_order_acq_rel) | detail::op_waiter;
   if (seen & detail::op_done) return;
   drivers_.fetch_sub(1, std::memory_order_relaxed);
-  if (threaded_) futex_wait(o.bits, seen, until);
-  else sleep(until);
+  if (threaded_) {
+    hand_back();
+    futex_wait(o.bits, seen, until);
+  } else {
+    sleep(until);
+  }
   drivers_.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -148,6 +153,7 @@ void partition::wait_quiet(op_state& o) {
     }
     if (!o.is_done()) sched_yield();
   }
+  hand_back();
   handler_of_thread() = outer;
 }
 

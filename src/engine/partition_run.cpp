@@ -193,13 +193,13 @@ void partition::leader_loop(engine_thread& t) {
 
 /// Waiting threads move the frames themselves; stay out of their way, but come back soon.
 void partition::nap() {
-  sleeping_.fetch_add(1);
+  napping_.store(true);
   if (!work_ready_.load() && !stopping_.load()) {
     pollfd p{doorbell_, POLLIN, 0};
     const timespec brief{0, 100'000};
     ppoll(&p, 1, &brief, nullptr);
   }
-  sleeping_.fetch_sub(1);
+  napping_.store(false);
 }
 
 bool partition::watch() {

@@ -69,8 +69,8 @@ void session::finish_message(op_state& m) {
   if (!orphaned && (m.options & opt_listed)) wire_.remove(m);
   if (orphaned) {
     if (m.moved == message_replied) {
+      delete static_cast<std::shared_ptr<session>*>(std::exchange(m.on_done_arg, nullptr));
       m.kind = verb::reply;
-      m.options |= opt_aborted | opt_listed;
       wire_.push_back(m);
       m.stage = stage_wire;
       ++live_ops_;

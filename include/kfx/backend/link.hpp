@@ -75,8 +75,8 @@ class link {
   /// One-sided access, or null. Lives as long as the link.
   virtual remote_memory* direct() noexcept { return nullptr; }
 
-  /// Prepares to sleep: afterwards the handle signals when there may be something to poll, or room after
-  /// back-pressure. Spurious signals are harmless.
+  /// Prepares to sleep: from now until the next `poll` the handle signals when there may be something to poll (also
+  /// what came before this call), or room after back-pressure. Spurious signals are harmless. Ends a window.
   virtual wait_handle arm() = 0;
 
   /// Ends the link. Afterwards no memory is touched, by CPU or hardware, on behalf of this link, and nothing the
