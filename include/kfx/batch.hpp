@@ -24,7 +24,9 @@ class batch {
 
   /// Takes the op over; its place is `size()` before the call.
   template <class T>
-  void add(op<T>&& o) { add_state(o.release_state()); }
+  void add(op<T>&& o) {
+    add_state(o.release_state());
+  }
 
   std::size_t size() const noexcept;
   bool ready() const noexcept;  ///< all of them

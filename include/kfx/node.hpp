@@ -49,8 +49,8 @@ void on_notify(node_state&, notify_handler);
 void on_peer(node_state&, peer_handler);
 
 template <class H>
-constexpr bool bound = !std::is_same_v<boost::asio::associated_executor_t<H, boost::asio::system_executor>,
-                                       boost::asio::system_executor>;
+constexpr bool bound =
+    !std::is_same_v<boost::asio::associated_executor_t<H, boost::asio::system_executor>, boost::asio::system_executor>;
 }  // namespace detail
 
 /// A node: its addresses, its progress engines, the memory it shares. Any thread. The destructor ends every op of
@@ -100,7 +100,8 @@ class node {
         boost::asio::post(ex, [h, n, p]() mutable { h(n, p); });
       });
     } else {
-      detail::on_notify(*s_, [h = std::make_shared<H>(std::move(h))](const notification& n, const peer& p) { (*h)(n, p); });
+      detail::on_notify(*s_,
+                        [h = std::make_shared<H>(std::move(h))](const notification& n, const peer& p) { (*h)(n, p); });
     }
   }
   /// `h(const kfx::peer&, kfx::peer_event)`.

@@ -57,8 +57,10 @@ class [[nodiscard]] op {
   kfx::result<T> result() const {
     if (!ready()) return std::make_error_code(std::errc::operation_in_progress);
     if (auto e = detail::error_of(*s_)) return e;
-    if constexpr (std::is_same_v<T, remote_region>) return detail::token_of(*s_);
-    else return done{static_cast<std::size_t>(s_->bytes), s_->method};
+    if constexpr (std::is_same_v<T, remote_region>)
+      return detail::token_of(*s_);
+    else
+      return done{static_cast<std::size_t>(s_->bytes), s_->method};
   }
 
   /// Runs `f(result<T>)` on the node's executor when done, and lets the handle go. Never inside this call.
@@ -98,13 +100,15 @@ class [[nodiscard]] op {
     detail::op_state* s;
     bool await_ready() const noexcept { return s->is_done(); }
     void await_suspend(std::coroutine_handle<> h) const noexcept {
-      detail::set_handler(*s, [](detail::op_state*, void* p) { std::coroutine_handle<>::from_address(p).resume(); },
-                          h.address());
+      detail::set_handler(
+          *s, [](detail::op_state*, void* p) { std::coroutine_handle<>::from_address(p).resume(); }, h.address());
     }
     kfx::result<T> await_resume() const {
       if (auto e = detail::error_of(*s)) return e;
-      if constexpr (std::is_same_v<T, remote_region>) return detail::token_of(*s);
-      else return done{static_cast<std::size_t>(s->bytes), s->method};
+      if constexpr (std::is_same_v<T, remote_region>)
+        return detail::token_of(*s);
+      else
+        return done{static_cast<std::size_t>(s->bytes), s->method};
     }
   };
   kfx::result<T> take() { return result(); }

@@ -16,8 +16,7 @@ class deadline {
   constexpr deadline() = default;
   constexpr deadline(clock::time_point t) : at_(t) {}
   template <class Rep, class Period>
-  deadline(std::chrono::duration<Rep, Period> d)
-      : at_(clock::now() + std::chrono::duration_cast<clock::duration>(d)) {}
+  deadline(std::chrono::duration<Rep, Period> d) : at_(clock::now() + std::chrono::duration_cast<clock::duration>(d)) {}
   constexpr bool set() const noexcept { return at_ != clock::time_point::max(); }
   constexpr clock::time_point at() const noexcept { return at_; }
 

@@ -21,23 +21,23 @@ enum class progress {
 };
 
 struct options {
-  std::vector<std::string> listen{};                  ///< URIs to be reached at, e.g. "kfx://0.0.0.0:7400", "loop://store"
-  std::string name{};                                 ///< stable identity across restarts; default: the first listen address
+  std::vector<std::string> listen{};  ///< URIs to be reached at, e.g. "kfx://0.0.0.0:7400", "loop://store"
+  std::string name{};                 ///< stable identity across restarts; default: the first listen address
   kfx::progress progress = progress::threads;
-  std::string partitions{};                           ///< CPU partitions, Lustre's cpu_pattern syntax; default: one over the process's CPUs
-  std::chrono::microseconds spin{50};                 ///< longest time an engine thread spins before it sleeps
-  std::chrono::milliseconds limit{30000};             ///< an op fails when the peer's engine made no progress for so long [uri]
-  std::chrono::milliseconds keepalive{5000};          ///< a silent link is probed so often; dead after three unanswered [uri]
-  std::chrono::milliseconds idle{300000};             ///< an unused connection is dropped after so long; 0: never [uri]
-  std::chrono::milliseconds retention{60000};         ///< a session without a connection is remembered so long [uri]
-  std::chrono::milliseconds backoff{10};              ///< first pause between attempts to connect; doubles up to 1 s [uri]
-  std::size_t eager = 8192;                           ///< payload that travels with its message; larger ones are fetched [uri]
-  std::size_t slice = 256 * 1024;                     ///< large transfers take turns in pieces of so many bytes [uri]
-  std::size_t credits = 512;                          ///< requests one peer may have under way here
-  std::size_t max_ops = 65536;                        ///< ops under way before a submitting thread waits
-  std::string require{};                              ///< the only backend to use for kfx:// [uri]
-  std::string backends{};                             ///< colon-separated shared objects with further backends to load
-  bool direct = true;                                 ///< use one-sided transfers where the link has them [uri]
+  std::string partitions{};  ///< CPU partitions, Lustre's cpu_pattern syntax; default: one over the process's CPUs
+  std::chrono::microseconds spin{50};         ///< longest time an engine thread spins before it sleeps
+  std::chrono::milliseconds limit{30000};     ///< an op fails when the peer's engine made no progress for so long [uri]
+  std::chrono::milliseconds keepalive{5000};  ///< a silent link is probed so often; dead after three unanswered [uri]
+  std::chrono::milliseconds idle{300000};     ///< an unused connection is dropped after so long; 0: never [uri]
+  std::chrono::milliseconds retention{60000};  ///< a session without a connection is remembered so long [uri]
+  std::chrono::milliseconds backoff{10};       ///< first pause between attempts to connect; doubles up to 1 s [uri]
+  std::size_t eager = 8192;                    ///< payload that travels with its message; larger ones are fetched [uri]
+  std::size_t slice = 256 * 1024;              ///< large transfers take turns in pieces of so many bytes [uri]
+  std::size_t credits = 512;                   ///< requests one peer may have under way here
+  std::size_t max_ops = 65536;                 ///< ops under way before a submitting thread waits
+  std::string require{};                       ///< the only backend to use for kfx:// [uri]
+  std::string backends{};                      ///< colon-separated shared objects with further backends to load
+  bool direct = true;                          ///< use one-sided transfers where the link has them [uri]
 
   /// `o` with what it left at its default taken from KFX_… of the environment.
   /// Errors: bad_option (the sentence names variable and value).

@@ -47,13 +47,18 @@ class remote_region {
     std::uint64_t incarnation = 0;  ///< of the owner: another one makes the token stale
     std::uint64_t offset = 0;       ///< of this slice within the region
     std::uint64_t length = 0;
-    std::uint32_t direct = 0;       ///< link-level key valid for `epoch`, 0: none
+    std::uint32_t direct = 0;  ///< link-level key valid for `epoch`, 0: none
     std::uint16_t epoch = 0;
-    std::uint16_t flags = 0;        ///< 1 read, 2 write, 4 single use, 8 persistent
+    std::uint16_t flags = 0;  ///< 1 read, 2 write, 4 single use, 8 persistent
   };
   explicit remote_region(const fields& f) noexcept
-      : key_(f.key), incarnation_(f.incarnation), offset_(f.offset), length_(f.length), direct_(f.direct),
-        epoch_(f.epoch), flags_(f.flags) {}
+      : key_(f.key),
+        incarnation_(f.incarnation),
+        offset_(f.offset),
+        length_(f.length),
+        direct_(f.direct),
+        epoch_(f.epoch),
+        flags_(f.flags) {}
   fields raw() const noexcept { return {key_, incarnation_, offset_, length_, direct_, epoch_, flags_}; }
 
  private:

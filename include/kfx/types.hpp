@@ -33,15 +33,15 @@ enum class access : std::uint8_t { read = 1, write = 2, read_write = 3 };
 
 /// How a write became durable.
 enum class method : std::uint8_t {
-  none,           ///< durability was not asked for
-  native_flush,   ///< the transport flushed the target's persistence domain
-  owner_flush,    ///< the owner's engine flushed CPU caches
-  owner_msync,    ///< the owner's engine synchronised the mapping with its file
+  none,          ///< durability was not asked for
+  native_flush,  ///< the transport flushed the target's persistence domain
+  owner_flush,   ///< the owner's engine flushed CPU caches
+  owner_msync,   ///< the owner's engine synchronised the mapping with its file
 };
 
 /// The value of a completed op.
 struct done {
-  std::size_t bytes = 0;          ///< bytes that moved (for a send: that the receiver took, or of its reply)
+  std::size_t bytes = 0;  ///< bytes that moved (for a send: that the receiver took, or of its reply)
   kfx::method method = method::none;
 };
 
@@ -72,12 +72,12 @@ class buffers {
   template <std::size_t N>
   buffers(const std::array<Buffer, N>& list) : buffers(std::span<const Buffer>(list)) {}
   template <byte_range R>
-    requires(!Mutable && !std::is_same_v<std::remove_cvref_t<R>, Buffer>)
-  buffers(const R& r) : buffers(std::as_bytes(std::span(std::ranges::data(r), std::ranges::size(r)))) {}
+  requires(!Mutable && !std::is_same_v<std::remove_cvref_t<R>, Buffer>) buffers(const R& r)
+      : buffers(std::as_bytes(std::span(std::ranges::data(r), std::ranges::size(r)))) {}
   template <byte_range R>
-    requires(Mutable && !std::is_same_v<std::remove_cvref_t<R>, Buffer> &&
-             !std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<R>>>)
-  buffers(R&& r) : buffers(std::as_writable_bytes(std::span(std::ranges::data(r), std::ranges::size(r)))) {}
+  requires(Mutable && !std::is_same_v<std::remove_cvref_t<R>, Buffer> &&
+           !std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<R>>>) buffers(R&& r)
+      : buffers(std::as_writable_bytes(std::span(std::ranges::data(r), std::ranges::size(r)))) {}
   buffers(boost::asio::const_buffer b) requires(!Mutable)
       : buffers(Buffer(static_cast<const std::byte*>(b.data()), b.size())) {}
   buffers(boost::asio::mutable_buffer b) requires(Mutable)

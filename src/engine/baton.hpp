@@ -27,8 +27,10 @@ class baton {
   }
   void lock() noexcept {
     for (unsigned spins = 0; !try_lock(); ++spins) {
-      if (spins < 128) cpu_relax();
-      else sched_yield();
+      if (spins < 128)
+        cpu_relax();
+      else
+        sched_yield();
     }
   }
   /// Sequentially consistent: a submitter that pushed and then found the baton held relies on the holder's look at

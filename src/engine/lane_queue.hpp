@@ -14,12 +14,13 @@ namespace kfx::engine {
 struct lane_queue {
   detail::op_state* head = nullptr;
   detail::op_state* tail = nullptr;
-  lane_queue* next = nullptr;      ///< in the session's round
+  lane_queue* next = nullptr;  ///< in the session's round
   kfx::lane lane = 0;
   bool answers = false;
   bool in_round = false;
-  std::uint32_t direct_running = 0;///< direct ops of this lane whose puts are not known to be placed
-  std::uint32_t framed_running = 0;///< framed writes and reads not yet acknowledged: a switch to direct waits for them
+  std::uint32_t direct_running = 0;  ///< direct ops of this lane whose puts are not known to be placed
+  std::uint32_t framed_running =
+      0;  ///< framed writes and reads not yet acknowledged: a switch to direct waits for them
 
   bool empty() const noexcept { return head == nullptr; }
 

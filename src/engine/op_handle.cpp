@@ -20,15 +20,24 @@ std::int64_t steady(clock::time_point t) noexcept {
 
 const char* name_of(verb v) noexcept {
   switch (v) {
-    case verb::write: return "write";
-    case verb::read: return "read";
-    case verb::send: return "send";
-    case verb::commit: return "commit";
-    case verb::open: return "open";
-    case verb::offer: return "offer";
-    case verb::reject: return "reject";
-    case verb::reply: return "reply";
-    default: return "op";
+    case verb::write:
+      return "write";
+    case verb::read:
+      return "read";
+    case verb::send:
+      return "send";
+    case verb::commit:
+      return "commit";
+    case verb::open:
+      return "open";
+    case verb::offer:
+      return "offer";
+    case verb::reject:
+      return "reject";
+    case verb::reply:
+      return "reply";
+    default:
+      return "op";
   }
 }
 
@@ -41,8 +50,8 @@ std::error_code error_of(const op_state& o) noexcept {
 }
 
 remote_region token_of(const op_state& o) noexcept {
-  return remote_region(remote_region::fields{o.key, o.imm, o.offset, o.length, o.direct, o.epoch,
-                                             static_cast<std::uint16_t>(o.moved)});
+  return remote_region(
+      remote_region::fields{o.key, o.imm, o.offset, o.length, o.direct, o.epoch, static_cast<std::uint16_t>(o.moved)});
 }
 
 void cancel(op_state& o) noexcept {

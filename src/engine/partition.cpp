@@ -21,8 +21,8 @@ using detail::op_state;
 using detail::verb;
 
 namespace {
-constexpr unsigned poll_budget = 64;       // frames a session gets before the next one has its turn
-constexpr unsigned look_around = 32;       // rounds between two looks at links that are not hot
+constexpr unsigned poll_budget = 64;  // frames a session gets before the next one has its turn
+constexpr unsigned look_around = 32;  // rounds between two looks at links that are not hot
 constexpr std::uint64_t doorbell_tag = ~std::uint64_t{0};
 
 std::mutex& alive_mutex() {
@@ -50,8 +50,8 @@ partition::partition(host& h, unsigned number, std::vector<int> cpus)
   doorbell_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (epoll_ < 0 || doorbell_ < 0) {
     const std::error_code e(errno, std::generic_category());
-    throw error(make_error_code(errc::out_of_resources), "cannot make a progress engine: " + e.message() +
-                                                              "; raise the limit on open files (ulimit -n)");
+    throw error(make_error_code(errc::out_of_resources),
+                "cannot make a progress engine: " + e.message() + "; raise the limit on open files (ulimit -n)");
   }
   epoll_event ev{};
   ev.events = EPOLLIN;
@@ -125,8 +125,10 @@ void partition::publish(op_state& o) {
   }
   const std::uint32_t old = o.bits.fetch_or(detail::op_done, std::memory_order_acq_rel);
   if (old & detail::op_handler) {
-    if (old & detail::op_inline) o.on_done(&o, o.on_done_arg);
-    else ready_op(o);
+    if (old & detail::op_inline)
+      o.on_done(&o, o.on_done_arg);
+    else
+      ready_op(o);
   }
   if (old & detail::op_waiter) {
     futex_wake(o.bits);
@@ -209,8 +211,8 @@ void partition::drain() {
 
 /// What a submitted op_state wants: to start, to end early, or a message's answer.
 void partition::dispatch(op_state& o) {
-  const std::uint32_t bits = o.bits.fetch_and(~(detail::op_queued | detail::op_fresh | detail::op_command),
-                                              std::memory_order_acq_rel);
+  const std::uint32_t bits =
+      o.bits.fetch_and(~(detail::op_queued | detail::op_fresh | detail::op_command), std::memory_order_acq_rel);
   if (o.kind == verb::message) {
     if (bits & detail::op_command) o.owner->finish_message(o);
     return;

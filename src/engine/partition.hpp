@@ -92,13 +92,13 @@ class partition final : public std::enable_shared_from_this<partition> {
   const std::vector<std::shared_ptr<session>>& sessions() const noexcept { return sessions_; }
   void make_hot(session&);
   void make_dirty(session&);
-  void watch_link(session&);     ///< its descriptor joins the set to sleep on
+  void watch_link(session&);  ///< its descriptor joins the set to sleep on
   void unwatch_link(session&);
   void ready_strand(strand&);
-  void ready_op(detail::op_state&);       ///< its on_done is to run
+  void ready_op(detail::op_state&);  ///< its on_done is to run
   void after_done(op_id, bool ok);
-  void publish(detail::op_state&);             ///< its result stands
-  void free_engine_part(detail::op_state&);    ///< neither wire nor session refers to it any more
+  void publish(detail::op_state&);           ///< its result stands
+  void free_engine_part(detail::op_state&);  ///< neither wire nor session refers to it any more
   void forget_waiter(detail::op_state&);
   void end_waiters(session&, std::error_code, bool all);
   template <class F>
@@ -106,7 +106,7 @@ class partition final : public std::enable_shared_from_this<partition> {
     for (detail::op_state* o : after_waiters_)
       if (o->owner == &s) f(*o);
   }
-  void wait_after(detail::op_state&);     ///< an op with `.after`: started when that one ended
+  void wait_after(detail::op_state&);  ///< an op with `.after`: started when that one ended
   void set_timer(detail::op_state&, std::int64_t expiry);
   void clear_timer(detail::op_state&);
   void stop_sessions();
@@ -152,7 +152,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::atomic<std::uint32_t> outstanding_{0};
 
   std::vector<std::shared_ptr<session>> sessions_;
-  std::vector<session*> slots_;      ///< by session::slot, for descriptors that become ready
+  std::vector<session*> slots_;  ///< by session::slot, for descriptors that become ready
   std::vector<session*> hot_;
   std::vector<session*> dirty_;
   std::vector<session*> again_;
@@ -168,13 +168,13 @@ class partition final : public std::enable_shared_from_this<partition> {
   strand* ready_last_ = nullptr;
   detail::timer_links* done_first_ = nullptr;
   detail::timer_links* done_last_ = nullptr;
-  std::atomic<bool> work_ready_{false};   ///< a strand or a completion is ready; set with the baton, read without
+  std::atomic<bool> work_ready_{false};  ///< a strand or a completion is ready; set with the baton, read without
 
   int epoll_ = -1;
   int doorbell_ = -1;
-  std::atomic<int> sleeping_{0};          ///< threads in epoll_wait
-  std::atomic<bool> napping_{false};      ///< the leader leaves the links to waiting threads for a moment
-  std::atomic<int> drivers_{0};           ///< threads that wait in complete() and move frames
+  std::atomic<int> sleeping_{0};      ///< threads in epoll_wait
+  std::atomic<bool> napping_{false};  ///< the leader leaves the links to waiting threads for a moment
+  std::atomic<int> drivers_{0};       ///< threads that wait in complete() and move frames
   std::atomic<std::int64_t> planned_wake_{0};
 
   // threads

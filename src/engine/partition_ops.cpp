@@ -65,8 +65,10 @@ void partition::wait_after(op_state& o) {
                       (first && first->id == o.after && detail::error_of(*first));
   after_waiters_.pop_back();
   o.stage = stage_new;
-  if (failed) o.owner->cancel(o, make_error_code(errc::dependency_failed));
-  else o.owner->enqueue_started(o);
+  if (failed)
+    o.owner->cancel(o, make_error_code(errc::dependency_failed));
+  else
+    o.owner->enqueue_started(o);
 }
 
 /// An op ended; others may have waited for it.
@@ -83,8 +85,10 @@ void partition::after_done(op_id id, bool ok) {
     }
     after_waiters_.erase(after_waiters_.begin() + static_cast<std::ptrdiff_t>(i));
     o.stage = stage_new;
-    if (ok) o.owner->enqueue_started(o);
-    else o.owner->cancel(o, make_error_code(errc::dependency_failed));
+    if (ok)
+      o.owner->enqueue_started(o);
+    else
+      o.owner->cancel(o, make_error_code(errc::dependency_failed));
     i = 0;  // what just ended may have been waited for as well
   }
 }

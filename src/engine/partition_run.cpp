@@ -84,8 +84,10 @@ bool partition::run_one() {
   serial.fetch_add(1, std::memory_order_relaxed);
   in_handlers_.fetch_add(1, std::memory_order_relaxed);
   partition* const outer = std::exchange(handler_of_thread(), this);
-  if (done) done->on_done(done, done->on_done_arg);
-  else run_strand(*s, chain);
+  if (done)
+    done->on_done(done, done->on_done_arg);
+  else
+    run_strand(*s, chain);
   handler_of_thread() = outer;
   in_handlers_.fetch_sub(1, std::memory_order_relaxed);
   serial.fetch_add(1, std::memory_order_relaxed);
@@ -154,8 +156,10 @@ void partition::add_thread() {
     }
     own_serial = &t.serial;
     while (!stopping_.load()) {
-      if (leader_.load() == &t) leader_loop(t);
-      else standby(t);
+      if (leader_.load() == &t)
+        leader_loop(t);
+      else
+        standby(t);
     }
   });
 }

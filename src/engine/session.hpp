@@ -35,9 +35,9 @@ std::uint64_t pack_error(std::error_code) noexcept;
 
 /// Who is on the other side, as far as it is known.
 struct identity {
-  std::string node_id;      ///< of this life of the peer; "" until the first handshake
+  std::string node_id;  ///< of this life of the peer; "" until the first handshake
   std::uint64_t incarnation = 0;
-  std::string name;         ///< stable across its lives; "" when it has none
+  std::string name;  ///< stable across its lives; "" when it has none
   std::vector<std::string> addresses;
 };
 
@@ -78,16 +78,16 @@ class session final : public detail::peer_state,
 
   // --- identity; changed by the connection manager with the baton held
   std::shared_ptr<partition> home;
-  std::string uri;               ///< what the user named it, or where it came from
-  std::uint64_t id = 0;          ///< of the session, the same on both sides; 0 before the first handshake
+  std::string uri;       ///< what the user named it, or where it came from
+  std::uint64_t id = 0;  ///< of the session, the same on both sides; 0 before the first handshake
   identity remote;
   session_settings settings;
-  bool dialable = true;          ///< false: it has no address of its own, wait for it
-  std::string chosen;            ///< how the transport was chosen, for explain()
-  std::string last_failure;      ///< why the last attempt to connect failed
+  bool dialable = true;      ///< false: it has no address of its own, wait for it
+  std::string chosen;        ///< how the transport was chosen, for explain()
+  std::string last_failure;  ///< why the last attempt to connect failed
   std::error_code last_failure_code{};
-  unsigned attempts = 0;         ///< to connect, since there was a link
-  void* cm = nullptr;            ///< the connection manager's own
+  unsigned attempts = 0;  ///< to connect, since there was a link
+  void* cm = nullptr;     ///< the connection manager's own
 
   // --- the connection manager's side (baton held)
   bool linked() const noexcept { return link_ != nullptr; }
@@ -114,35 +114,35 @@ class session final : public detail::peer_state,
   void drop_link(std::error_code why);
 
   // --- for the partition
-  void start(detail::op_state&);             ///< a fresh op: to its lane
+  void start(detail::op_state&);  ///< a fresh op: to its lane
   void cancel(detail::op_state&, std::error_code why);
   void share_offer(detail::op_state&, remote_region::fields&);
-  void enqueue_started(detail::op_state&);   ///< what it came after took effect
-  void hand_over(detail::op_state& message); ///< to its handler
-  void finish_message(detail::op_state&);    ///< a message's handler side said what to answer
-  void pump();                               ///< emits what may be emitted
+  void enqueue_started(detail::op_state&);    ///< what it came after took effect
+  void hand_over(detail::op_state& message);  ///< to its handler
+  void finish_message(detail::op_state&);     ///< a message's handler side said what to answer
+  void pump();                                ///< emits what may be emitted
   std::error_code flush();
   unsigned poll(unsigned budget, std::int64_t now);
-  void poll_over();                          ///< after a burst: acks that are owed
-  void settle_acks();                        ///< before sleeping: acks that nobody waits for
+  void poll_over();    ///< after a burst: acks that are owed
+  void settle_acks();  ///< before sleeping: acks that nobody waits for
   void strand_done(strand&);
-  void region_gone(std::uint64_t key);       ///< nothing of it may be touched after the return
-  void end_all(std::error_code why);         ///< the node stops
+  void region_gone(std::uint64_t key);  ///< nothing of it may be touched after the return
+  void end_all(std::error_code why);    ///< the node stops
   backend::link* link() const noexcept { return link_.get(); }
   bool busy() const noexcept { return requests_ != 0; }
   bool blocked() const noexcept { return blocked_ && link_; }
   /// There is something to emit, and room as far as is known.
   bool pending() const noexcept { return link_ && !blocked_ && (round_first_ || !express_.empty()); }
-  bool dirty = false;                        ///< in the partition's flush list
-  bool hot = false;                          ///< polled each round
+  bool dirty = false;  ///< in the partition's flush list
+  bool hot = false;    ///< polled each round
   unsigned cold_polls = 0;
-  std::uint32_t slot = 0;                    ///< in the partition's table
+  std::uint32_t slot = 0;  ///< in the partition's table
   int watched_fd = -1;
   bool watched_writable = false;
 
   std::string explain() const;
-  std::atomic<bool> stopped{false};          ///< any thread
-  std::atomic<bool> up{false};               ///< any thread
+  std::atomic<bool> stopped{false};  ///< any thread
+  std::atomic<bool> up{false};       ///< any thread
 
   // --- backend::frame_sink
   bool on_frame(const_buffer head, const_buffer body) override;
@@ -158,13 +158,13 @@ class session final : public detail::peer_state,
   struct landing {
     wire::head head{};
     std::uint64_t ext[wire::max_ext]{};
-    detail::op_state* op = nullptr;      ///< the op whose memory is written, or null
-    std::uint64_t key = 0;               ///< the region's, or 0
+    detail::op_state* op = nullptr;  ///< the op whose memory is written, or null
+    std::uint64_t key = 0;           ///< the region's, or 0
     detail::region_state* region = nullptr;
     std::uint64_t offset = 0;
     std::error_code error{};
-    bool broken = false;                 ///< the peer broke the protocol
-    bool diverted = false;               ///< the op or region ended while the bytes arrived
+    bool broken = false;    ///< the peer broke the protocol
+    bool diverted = false;  ///< the op or region ended while the bytes arrived
   };
   struct direct_key {
     backend::direct_key key = 0;
@@ -296,27 +296,27 @@ class session final : public detail::peer_state,
   std::span<std::byte> window_{};
   std::size_t window_used_ = 0;
   tx_log log_;
-  std::size_t replay_at_ = 0;       ///< entries of log_ before this are on the link
+  std::size_t replay_at_ = 0;  ///< entries of log_ before this are on the link
   std::uint32_t tx_acked_ = 0;
   lane_queue request0_, answer0_;
   std::unordered_map<std::uint32_t, std::unique_ptr<lane_queue>> queues_;
   lane_queue* round_first_ = nullptr;
   lane_queue* round_last_ = nullptr;
-  lane_queue wire_;                 ///< emitted requests and answers, offers, messages with their handlers
-  lane_queue express_;              ///< results and cancels: ahead of everything
+  lane_queue wire_;     ///< emitted requests and answers, offers, messages with their handlers
+  lane_queue express_;  ///< results and cancels: ahead of everything
   std::vector<lane_queue*> credit_waiters_;
   std::int64_t credits_ = 0;
-  bool blocked_ = false;            ///< the link had no room for what is to go
-  std::uint32_t borrowed_ = 0;      ///< data under way out of another op's memory
-  std::uint32_t requests_ = 0;      ///< users' requests without a result
-  std::uint32_t live_ops_ = 0;      ///< this side's requests without a result, and answers not acknowledged
+  bool blocked_ = false;        ///< the link had no room for what is to go
+  std::uint32_t borrowed_ = 0;  ///< data under way out of another op's memory
+  std::uint32_t requests_ = 0;  ///< users' requests without a result
+  std::uint32_t live_ops_ = 0;  ///< this side's requests without a result, and answers not acknowledged
   // inbound
   std::uint32_t rx_taken_ = 0;
-  std::uint32_t rx_told_ = 0;       ///< the last ack that went out
-  bool ack_urgent_ = false;         ///< the peer's ops wait for the ack
+  std::uint32_t rx_told_ = 0;  ///< the last ack that went out
+  bool ack_urgent_ = false;    ///< the peer's ops wait for the ack
   bool pong_owed_ = false;
   std::uint64_t pong_value_ = 0;
-  std::uint32_t inbound_ = 0;       ///< the peer's requests that hold a credit here
+  std::uint32_t inbound_ = 0;  ///< the peer's requests that hold a credit here
   landing bulk_;
   bool bulk_active_ = false;
   bool said_bye_ = false;

@@ -194,12 +194,16 @@ bool session::build(const tx_entry& e) {
     return put_frame(h, {}, {}, 0, nullptr);
   }
   switch (e.type) {
-    case wire::type::write: return build_write(e, h);
-    case wire::type::send: return build_send(e, h);
+    case wire::type::write:
+      return build_write(e, h);
+    case wire::type::send:
+      return build_send(e, h);
     case wire::type::data:
     case wire::type::reply:
-    case wire::type::result: return build_answer(e, h);
-    default: return build_small(e, h);
+    case wire::type::result:
+      return build_answer(e, h);
+    default:
+      return build_small(e, h);
   }
 }
 

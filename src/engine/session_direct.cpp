@@ -195,8 +195,10 @@ void session::on_direct(backend::cookie c, std::error_code error) {
   if (error) {
     const bool refused = error == errc::access_denied || error == errc::out_of_bounds || error == errc::stale_region ||
                          error == errc::misaligned;
-    if (refused) finish(*o, error);
-    else doomed_ = error;  // the op is repeated over the next link
+    if (refused)
+      finish(*o, error);
+    else
+      doomed_ = error;  // the op is repeated over the next link
     return;
   }
   if (o->lent != 0 || o->moved < o->length) return;
@@ -220,8 +222,10 @@ void session::direct_settled(op_state& o, std::error_code) {
   if (o.kind == verb::read) o.bytes = o.length;
   lane_queue& q = queue(o.lane, o.options & opt_answer);
   if (o.options & opt_tail) {
-    if (o.stage == stage_queued) wake(q);
-    else not_running(o);
+    if (o.stage == stage_queued)
+      wake(q);
+    else
+      not_running(o);
     return;
   }
   not_running(o);
@@ -254,8 +258,10 @@ void session::puts_to_frames() {
     if (!(o.options & opt_direct) || (o.options & opt_settled) || o.stage >= stage_quieting) return;
     not_running(o);
     o.options = (o.options & ~(opt_direct | opt_direct_wait | opt_flushing)) | opt_framed;
-    if (o.kind == verb::read) gets.push_back(&o);
-    else if (o.options & opt_started) running(queue(o.lane, false), o, queue(o.lane, false).framed_running);
+    if (o.kind == verb::read)
+      gets.push_back(&o);
+    else if (o.options & opt_started)
+      running(queue(o.lane, false), o, queue(o.lane, false).framed_running);
   });
   for (auto it = gets.rbegin(); it != gets.rend(); ++it) {
     op_state& o = **it;

@@ -132,8 +132,8 @@ void session::conclude(op_state& o) {
   const bool failed = o.error != 0;
   const op_id id = o.id;
   if (!(o.options & opt_user)) {
-    if (o.kind == verb::resolve) resolve_answered(o, failed ? make_error_code(errc::not_supported) : std::error_code(),
-                                                  o.key);
+    if (o.kind == verb::resolve)
+      resolve_answered(o, failed ? make_error_code(errc::not_supported) : std::error_code(), o.key);
     if (!wired) retire(o);
     return;
   }

@@ -14,15 +14,24 @@ namespace {
 
 const char* what_is(verb v) noexcept {
   switch (v) {
-    case verb::write: return "write to ";
-    case verb::read: return "read from ";
-    case verb::send: return "send to ";
-    case verb::commit: return "commit at ";
-    case verb::open: return "open at ";
-    case verb::offer: return "offer to ";
-    case verb::reject: return "reject towards ";
-    case verb::reply: return "reply to ";
-    default: return "op with ";
+    case verb::write:
+      return "write to ";
+    case verb::read:
+      return "read from ";
+    case verb::send:
+      return "send to ";
+    case verb::commit:
+      return "commit at ";
+    case verb::open:
+      return "open at ";
+    case verb::offer:
+      return "offer to ";
+    case verb::reject:
+      return "reject towards ";
+    case verb::reply:
+      return "reply to ";
+    default:
+      return "op with ";
   }
 }
 
@@ -52,8 +61,10 @@ std::string partition::explain_failure(const op_state& o, std::error_code e) {
       for (const auto& s : home.sessions_) {
         if (s.get() != o.owner) continue;
         where = s->uri;
-        if (s->link()) cause = " over " + s->link()->describe();
-        else if (!s->last_failure.empty()) cause = " (" + s->last_failure + ")";
+        if (s->link())
+          cause = " over " + s->link()->describe();
+        else if (!s->last_failure.empty())
+          cause = " (" + s->last_failure + ")";
       }
     });
   });

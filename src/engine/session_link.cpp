@@ -100,7 +100,8 @@ std::int64_t session::credits_out() const noexcept {
   std::int64_t n = 0;
   const auto count = [&n](const lane_queue& list) {
     for (op_state* o = list.head; o; o = o->queue_next)
-      if ((o->options & opt_credit) && !(o->options & opt_answer) && o->kind != verb::message && o->kind != verb::result)
+      if ((o->options & opt_credit) && !(o->options & opt_answer) && o->kind != verb::message &&
+          o->kind != verb::result)
         ++n;
   };
   count(wire_);
@@ -188,17 +189,22 @@ unsigned session::poll(unsigned budget, std::int64_t now) {
     cold_polls = 0;
     last_heard_ = now;
   }
-  if (r.error == errc::protocol_error) reset(r.error, true);  // what such a peer says cannot be built upon
-  else if (r.error) drop_link(r.error);
-  else if (doomed_) end_doomed();
+  if (r.error == errc::protocol_error)
+    reset(r.error, true);  // what such a peer says cannot be built upon
+  else if (r.error)
+    drop_link(r.error);
+  else if (doomed_)
+    end_doomed();
   if (r.frames != 0) home->make_dirty(*this);
   return r.frames + (r.partial ? 1 : 0);
 }
 
 void session::end_doomed() {
   const std::error_code why = std::exchange(doomed_, {});
-  if (std::exchange(said_bye_, false)) reset(why, false);
-  else drop_link(why);
+  if (std::exchange(said_bye_, false))
+    reset(why, false);
+  else
+    drop_link(why);
 }
 
 std::error_code session::flush() {
@@ -229,7 +235,8 @@ void session::tick(std::int64_t now) {
   if (live_ops_ != 0 && limit > 0) end_stalled(now, limit);
   if (!link_) return;
   const std::int64_t silent = now - last_heard_;
-  if (settings.keepalive.count() > 0 && silent > settings.keepalive.count() && now - probed_at_ > settings.keepalive.count()) {
+  if (settings.keepalive.count() > 0 && silent > settings.keepalive.count() &&
+      now - probed_at_ > settings.keepalive.count()) {
     if (probes_ >= 3) return drop_link(make_error_code(std::errc::timed_out));
     ++probes_;
     probed_at_ = now;

@@ -28,9 +28,12 @@ lane_queue& session::queue(kfx::lane lane, bool answers) {
 
 lane_queue& session::list_of(const op_state& o) {
   switch (o.stage) {
-    case stage_queued: return queue(o.lane, o.options & opt_answer);
-    case stage_express: return express_;
-    default: return wire_;
+    case stage_queued:
+      return queue(o.lane, o.options & opt_answer);
+    case stage_express:
+      return express_;
+    default:
+      return wire_;
   }
 }
 
@@ -163,18 +166,26 @@ session::emitted session::emit_request(lane_queue& q, op_state& o) {
     }
     case verb::read: {
       std::uint8_t flags = offer;
-      if (opt & opt_payload) flags |= wire::payload;
-      else if (opt & opt_last) flags |= wire::last;
+      if (opt & opt_payload)
+        flags |= wire::payload;
+      else if (opt & opt_last)
+        flags |= wire::last;
       const emitted r = once(wire::type::read, flags);
       if (r == emitted::all) running(q, o, q.framed_running);
       return r;
     }
-    case verb::send: return once(wire::type::send, opt & opt_reply ? wire::wants_reply : 0);
-    case verb::open: return once(wire::type::open, 0);
-    case verb::commit: return once(wire::type::commit, 0);
-    case verb::resolve: return once(wire::type::resolve, 0);
-    case verb::reject: return once(wire::type::reject, 0);
-    default: return emitted::all;
+    case verb::send:
+      return once(wire::type::send, opt & opt_reply ? wire::wants_reply : 0);
+    case verb::open:
+      return once(wire::type::open, 0);
+    case verb::commit:
+      return once(wire::type::commit, 0);
+    case verb::resolve:
+      return once(wire::type::resolve, 0);
+    case verb::reject:
+      return once(wire::type::reject, 0);
+    default:
+      return emitted::all;
   }
 }
 

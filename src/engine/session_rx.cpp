@@ -19,9 +19,12 @@ namespace {
 /// Extension words a frame must have; 0xff: no such frame.
 unsigned words_needed(const wire::head& h) noexcept {
   switch (h.type) {
-    case wire::type::write: return h.flags() & wire::notify ? 3 : 0;
-    case wire::type::read: return 1;
-    case wire::type::notify: return 2;
+    case wire::type::write:
+      return h.flags() & wire::notify ? 3 : 0;
+    case wire::type::read:
+      return 1;
+    case wire::type::notify:
+      return 2;
     case wire::type::data:
     case wire::type::send:
     case wire::type::result:
@@ -32,8 +35,10 @@ unsigned words_needed(const wire::head& h) noexcept {
     case wire::type::cancel:
     case wire::type::nop:
     case wire::type::resolve:
-    case wire::type::offer_done: return 0;
-    default: return 0xff;
+    case wire::type::offer_done:
+      return 0;
+    default:
+      return 0xff;
   }
 }
 
@@ -83,8 +88,10 @@ session::landing session::prepare(const wire::head& h, const_buffer head_bytes, 
     return l;
   }
   for (std::size_t i = 0; i + 4 < h.words && i < wire::max_ext; ++i) l.ext[i] = wire::ext(head_bytes, i);
-  if (h.type == wire::type::write) prepare_write(l, body);
-  else if (h.type == wire::type::data || h.type == wire::type::reply) prepare_answer(l, body);
+  if (h.type == wire::type::write)
+    prepare_write(l, body);
+  else if (h.type == wire::type::data || h.type == wire::type::reply)
+    prepare_answer(l, body);
   return l;
 }
 
@@ -109,21 +116,36 @@ void session::prepare_answer(landing& l, std::size_t body) {
 bool session::act(landing& l, const_buffer body) {
   if (l.broken) return false;
   switch (l.head.type) {
-    case wire::type::write: return act_write(l);
-    case wire::type::data: return act_data(l);
-    case wire::type::reply: return l.op->kind == verb::open ? act_token(l, body) : act_reply(l);
-    case wire::type::read: return act_read(l);
-    case wire::type::send: return act_send(l, body);
-    case wire::type::result: return act_result(l);
-    case wire::type::open: return act_open(l, body);
-    case wire::type::commit: return act_commit(l, body);
-    case wire::type::reject: return act_reject(l);
-    case wire::type::cancel: return act_cancel(l);
-    case wire::type::resolve: return act_resolve(l);
-    case wire::type::offer_done: return act_offer_done(l);
-    case wire::type::notify: return act_notify(l);
-    case wire::type::nop: return true;
-    default: return false;
+    case wire::type::write:
+      return act_write(l);
+    case wire::type::data:
+      return act_data(l);
+    case wire::type::reply:
+      return l.op->kind == verb::open ? act_token(l, body) : act_reply(l);
+    case wire::type::read:
+      return act_read(l);
+    case wire::type::send:
+      return act_send(l, body);
+    case wire::type::result:
+      return act_result(l);
+    case wire::type::open:
+      return act_open(l, body);
+    case wire::type::commit:
+      return act_commit(l, body);
+    case wire::type::reject:
+      return act_reject(l);
+    case wire::type::cancel:
+      return act_cancel(l);
+    case wire::type::resolve:
+      return act_resolve(l);
+    case wire::type::offer_done:
+      return act_offer_done(l);
+    case wire::type::notify:
+      return act_notify(l);
+    case wire::type::nop:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -135,12 +157,21 @@ bool session::took(const wire::head& h) {
   const bool last = h.flags() & wire::last;
   const bool answered = h.flags() & wire::wants_result;
   switch (h.type) {  // is somebody waiting for the ack itself?
-    case wire::type::write: ack_urgent_ |= last && !answered; break;
-    case wire::type::reply: ack_urgent_ |= last && answered; break;
-    case wire::type::data: ack_urgent_ |= last && answered; break;
+    case wire::type::write:
+      ack_urgent_ |= last && !answered;
+      break;
+    case wire::type::reply:
+      ack_urgent_ |= last && answered;
+      break;
+    case wire::type::data:
+      ack_urgent_ |= last && answered;
+      break;
     case wire::type::offer_done:
-    case wire::type::reject: ack_urgent_ = true; break;
-    default: break;
+    case wire::type::reject:
+      ack_urgent_ = true;
+      break;
+    default:
+      break;
   }
   return process_ack(h.ack);
 }
@@ -189,14 +220,16 @@ bool session::on_control(const wire::head& h, const_buffer) {
       home->make_dirty(*this);
       break;
     case wire::type::pong:
-    case wire::type::ack: break;
+    case wire::type::ack:
+      break;
     case wire::type::bye:
       if (!process_ack(h.ack)) return false;
       // Nothing of ours under way: both forget the session. Otherwise ours goes on over a new link.
       if (quiet()) said_bye_ = true;
       doomed_ = make_error_code(errc::idle_closed);
       return true;
-    default: return false;  // a handshake is over before the engine sees a link
+    default:
+      return false;  // a handshake is over before the engine sees a link
   }
   return process_ack(h.ack);
 }

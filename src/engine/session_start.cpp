@@ -29,8 +29,10 @@ void session::start(op_state& o) {
   if (stopped.load(std::memory_order_relaxed)) return finish(o, make_error_code(errc::node_stopped));
   last_used_ = coarse_now();
   if (o.error != 0) return finish(o, detail::error_of(o));  // found wrong when it was submitted
-  if (o.timer.expiry > 0) home->set_timer(o, o.timer.expiry);
-  else o.timer.expiry = -last_used_;  // when it began, for the limit without progress
+  if (o.timer.expiry > 0)
+    home->set_timer(o, o.timer.expiry);
+  else
+    o.timer.expiry = -last_used_;  // when it began, for the limit without progress
   if (o.kind == verb::offer) {
     home->keys.insert(o.key, {nullptr, &o});
     o.stage = stage_wire;

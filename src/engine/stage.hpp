@@ -13,32 +13,32 @@ enum option : std::uint32_t {
   opt_notify = 1u << 1,
   opt_last = 1u << 2,
   opt_write8 = 1u << 3,
-  opt_reply = 1u << 4,          ///< send: a reply is awaited; message: one is owed
-  opt_offer = 1u << 5,          ///< the token is an offer's
-  opt_payload = 1u << 6,        ///< read: fetches the payload of a message
-  opt_direct = 1u << 7,         ///< goes by one-sided transfers
-  opt_credit = 1u << 8,         ///< holds a credit of the session (a place at the target)
-  opt_expect = 1u << 9,         ///< ends with an answer of the peer, not with the ack of its last frame
-  opt_aborted = 1u << 10,       ///< its memory must not be used any more; frames become nops
-  opt_eager = 1u << 11,         ///< message or send: the payload travels with it
-  opt_list_pooled = 1u << 12,   ///< `list` is a pooled array
-  opt_reply_pooled = 1u << 13,  ///< `reply_list` is a pooled array
-  opt_emitted = 1u << 14,       ///< its last frame was handed to the link
-  opt_listed = 1u << 15,        ///< is in a lane queue
-  opt_received = 1u << 16,      ///< message: its payload was asked for
-  opt_answered = 1u << 17,      ///< message: a result or reply is under way
-  opt_shared = 1u << 18,        ///< `direct` is a key of ours to withdraw
-  opt_started = 1u << 19,       ///< at least one frame or put went out
-  opt_tail = 1u << 20,          ///< direct: the closing frame (notify, offer_done) is still to come
-  opt_counted = 1u << 21,       ///< counts against options::max_ops
-  opt_direct_wait = 1u << 22,   ///< direct: a flush is to complete before it may go on
-  opt_user = 1u << 23,          ///< a user's op (has a handle or had one)
-  opt_framed = 1u << 24,        ///< goes by frames, whatever the link can do
-  opt_header_pooled = 1u << 25, ///< `header` is a pooled block of header_size bytes
-  opt_settled = 1u << 26,       ///< direct: every put is placed, or the get is here
-  opt_flushing = 1u << 29, ///< direct: the flush after its last put was asked for
-  opt_running = 1u << 28,       ///< counted in its lane's framed_running or direct_running
-  opt_answer = 1u << 27,        ///< goes with the answers of its lane, without a credit
+  opt_reply = 1u << 4,           ///< send: a reply is awaited; message: one is owed
+  opt_offer = 1u << 5,           ///< the token is an offer's
+  opt_payload = 1u << 6,         ///< read: fetches the payload of a message
+  opt_direct = 1u << 7,          ///< goes by one-sided transfers
+  opt_credit = 1u << 8,          ///< holds a credit of the session (a place at the target)
+  opt_expect = 1u << 9,          ///< ends with an answer of the peer, not with the ack of its last frame
+  opt_aborted = 1u << 10,        ///< its memory must not be used any more; frames become nops
+  opt_eager = 1u << 11,          ///< message or send: the payload travels with it
+  opt_list_pooled = 1u << 12,    ///< `list` is a pooled array
+  opt_reply_pooled = 1u << 13,   ///< `reply_list` is a pooled array
+  opt_emitted = 1u << 14,        ///< its last frame was handed to the link
+  opt_listed = 1u << 15,         ///< is in a lane queue
+  opt_received = 1u << 16,       ///< message: its payload was asked for
+  opt_answered = 1u << 17,       ///< message: a result or reply is under way
+  opt_shared = 1u << 18,         ///< `direct` is a key of ours to withdraw
+  opt_started = 1u << 19,        ///< at least one frame or put went out
+  opt_tail = 1u << 20,           ///< direct: the closing frame (notify, offer_done) is still to come
+  opt_counted = 1u << 21,        ///< counts against options::max_ops
+  opt_direct_wait = 1u << 22,    ///< direct: a flush is to complete before it may go on
+  opt_user = 1u << 23,           ///< a user's op (has a handle or had one)
+  opt_framed = 1u << 24,         ///< goes by frames, whatever the link can do
+  opt_header_pooled = 1u << 25,  ///< `header` is a pooled block of header_size bytes
+  opt_settled = 1u << 26,        ///< direct: every put is placed, or the get is here
+  opt_flushing = 1u << 29,       ///< direct: the flush after its last put was asked for
+  opt_running = 1u << 28,        ///< counted in its lane's framed_running or direct_running
+  opt_answer = 1u << 27,         ///< goes with the answers of its lane, without a credit
 };
 
 /// op_state::stage
@@ -54,6 +54,12 @@ enum stage : std::uint8_t {
 };
 
 /// What a message's holder wants done with it (op_state::moved of a message).
-enum message_command : std::uint64_t { message_kept, message_dropped, message_rejected, message_reply_copied, message_replied };
+enum message_command : std::uint64_t {
+  message_kept,
+  message_dropped,
+  message_rejected,
+  message_reply_copied,
+  message_replied
+};
 
 }  // namespace kfx::engine

@@ -170,11 +170,21 @@ op_state* submit(op_state* o) {
 op_state* start(peer_state& p, const request& r) {
   op_state* o = make(of(p), r.kind, r.options);
   switch (r.kind) {
-    case verb::write: prepare_write(*o, r); break;
-    case verb::read: prepare_read(*o, r); break;
-    case verb::send: prepare_send(*o, r); break;
-    case verb::commit: prepare_commit(*o, r); break;
-    default: prepare_open(*o, r); break;
+    case verb::write:
+      prepare_write(*o, r);
+      break;
+    case verb::read:
+      prepare_read(*o, r);
+      break;
+    case verb::send:
+      prepare_send(*o, r);
+      break;
+    case verb::commit:
+      prepare_commit(*o, r);
+      break;
+    default:
+      prepare_open(*o, r);
+      break;
   }
   return submit(o);
 }

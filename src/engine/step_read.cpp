@@ -23,7 +23,8 @@ bool session::act_read(landing& l) {
     source = h.a <= 0xffffff ? own_op(static_cast<std::uint32_t>(h.a), verb::send) : nullptr;
     if (!source || source->stage != stage_wire || (source->options & (opt_aborted | opt_eager)))
       error = make_error_code(errc::stale_region);
-    else if (h.b > source->length || length > source->length - h.b) error = make_error_code(errc::out_of_bounds);
+    else if (h.b > source->length || length > source->length - h.b)
+      error = make_error_code(errc::out_of_bounds);
   } else {
     if (!admit()) return false;
     error = check(h.a, h.b, length, access::read, k);

@@ -137,8 +137,7 @@ bool session::act_result(landing& l) {
 bool session::act_open(landing& l, const_buffer body) {
   const wire::head& h = l.head;
   if (!admit()) return false;
-  const remote_region token =
-      home->owner().published({reinterpret_cast<const char*>(body.data()), body.size()});
+  const remote_region token = home->owner().published({reinterpret_cast<const char*>(body.data()), body.size()});
   op_state* r = token.raw().key ? home->make_op(verb::reply, false) : nullptr;
   if (!r) {
     answer(h.index(), h.lane, make_error_code(errc::not_found), 0, true);

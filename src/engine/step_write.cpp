@@ -48,8 +48,8 @@ void session::prepare_write(landing& l, std::size_t body) {
     land_on({k.offer->list, k.offer->fragments}, h.b, body);
   }
   if (h.flags() & wire::atomic8) {
-    const bool aligned = landing_list_.size() == 1 && body == 8 &&
-                         reinterpret_cast<std::uintptr_t>(landing_list_[0].data()) % 8 == 0;
+    const bool aligned =
+        landing_list_.size() == 1 && body == 8 && reinterpret_cast<std::uintptr_t>(landing_list_[0].data()) % 8 == 0;
     if (!aligned) {
       landing_list_.clear();
       l.error = make_error_code(errc::misaligned);
@@ -107,8 +107,10 @@ bool session::act_notify(landing& l) {
   if (!admit()) return false;
   memory::keyed k;
   const std::error_code e = check(h.a, h.b, l.ext[1], access::write, k);
-  if (e) answer(h.index(), h.lane, e, 0, true);
-  else tell(h, h.a, h.b, l.ext[1], l.ext[0]);
+  if (e)
+    answer(h.index(), h.lane, e, 0, true);
+  else
+    tell(h, h.a, h.b, l.ext[1], l.ext[0]);
   return true;
 }
 

@@ -14,11 +14,11 @@ namespace kfx::engine {
 
 struct tx_entry {
   detail::op_state* op = nullptr;
-  std::uint64_t offset = 0;   ///< within the op
+  std::uint64_t offset = 0;  ///< within the op
   std::uint32_t length = 0;
   wire::type type{};
   std::uint8_t flags = 0;
-  bool numbered = true;       ///< false: a one-sided put or get, which takes no number
+  bool numbered = true;  ///< false: a one-sided put or get, which takes no number
 };
 
 /// A ring that grows by doubling and gives its memory back when it empties after a large burst.

@@ -45,9 +45,9 @@ struct failure {
 /// accepting, names) happens there and nowhere else.
 struct context {
   boost::asio::io_context& io;
-  std::string node_id;       ///< 32 hexadecimal digits, new in each incarnation
-  std::string host_id;       ///< the same for all processes of one running host
-  std::string process_id;    ///< the same for all nodes of one process
+  std::string node_id;     ///< 32 hexadecimal digits, new in each incarnation
+  std::string host_id;     ///< the same for all processes of one running host
+  std::string process_id;  ///< the same for all nodes of one process
   const kfx::options& options;
 };
 
@@ -92,8 +92,8 @@ bool register_backend(std::unique_ptr<backend>);
 /// By scheme, or null.
 backend* find_backend(std::string_view name);
 std::vector<backend*> all_backends();
-/// Loads `kfx_backend_create` from a shared object: `extern "C" kfx::backend::backend* kfx_backend_create(unsigned abi)`,
-/// which answers null when `abi` is not the one it was built against.
+/// Loads `kfx_backend_create` from a shared object: `extern "C" kfx::backend::backend* kfx_backend_create(unsigned
+/// abi)`, which answers null when `abi` is not the one it was built against.
 inline constexpr unsigned abi_version = 1;
 result<std::string> load_backend(const std::string& path, std::string* why);
 

@@ -20,10 +20,10 @@
 namespace kfx::backend {
 
 struct link_caps {
-  std::size_t align = 1;                      ///< each frame in a window starts at a multiple of this
-  std::size_t max_window = 64 * 1024;         ///< the most `reserve` can ever lend; at least `whole_limit`
-  std::size_t max_body = limits::frame;       ///< the most `post` takes
-  std::chrono::milliseconds quiesce_bound{0}; ///< the longest a `quiesce` that answered false can take
+  std::size_t align = 1;                       ///< each frame in a window starts at a multiple of this
+  std::size_t max_window = 64 * 1024;          ///< the most `reserve` can ever lend; at least `whole_limit`
+  std::size_t max_body = limits::frame;        ///< the most `post` takes
+  std::chrono::milliseconds quiesce_bound{0};  ///< the longest a `quiesce` that answered false can take
 };
 
 /// What a link sleeps on. fd < 0: nothing to sleep on, poll again.

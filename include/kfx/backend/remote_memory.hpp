@@ -16,12 +16,12 @@ namespace kfx::backend {
 using direct_key = std::uint32_t;
 
 struct memory_caps {
-  std::size_t max_fragments = 1;       ///< local spans in one put or get
-  std::size_t max_export_fragments = 1;///< spans in one export; their bytes are addressed as one run from 0
-  std::size_t max_bytes = 1u << 20;    ///< of one put or get
-  bool placed_before_frames = true;    ///< a put is visible at the target before any frame committed after it;
-                                       ///< otherwise the engine holds frames back until `flush` completed
-  bool atomic8 = false;                ///< an aligned put of 8 bytes is never seen torn
+  std::size_t max_fragments = 1;         ///< local spans in one put or get
+  std::size_t max_export_fragments = 1;  ///< spans in one export; their bytes are addressed as one run from 0
+  std::size_t max_bytes = 1u << 20;      ///< of one put or get
+  bool placed_before_frames = true;      ///< a put is visible at the target before any frame committed after it;
+                                         ///< otherwise the engine holds frames back until `flush` completed
+  bool atomic8 = false;                  ///< an aligned put of 8 bytes is never seen torn
 };
 
 /// All functions are called with the engine's baton held and never block. Local memory lent to put and get stays

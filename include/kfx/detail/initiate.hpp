@@ -87,8 +87,10 @@ struct waiting_handler {
     }
   }
   static T take_value(op_state& s, bool ok) {
-    if constexpr (std::is_same_v<T, remote_region>) return ok ? token_of(s) : remote_region();
-    else return ok ? T{static_cast<std::size_t>(s.bytes), s.method} : T{};
+    if constexpr (std::is_same_v<T, remote_region>)
+      return ok ? token_of(s) : remote_region();
+    else
+      return ok ? T{static_cast<std::size_t>(s.bytes), s.method} : T{};
   }
 };
 

@@ -20,7 +20,14 @@ namespace kfx::detail {
 
 /// What an op_state stands for. The first group is asked for by users, the second answers a peer's request.
 enum class verb : std::uint8_t {
-  none, write, read, send, commit, open, offer, reject,
+  none,
+  write,
+  read,
+  send,
+  commit,
+  open,
+  offer,
+  reject,
   message,  ///< an inbound message: kept by the user, then its result
   serve,    ///< data that answers a read
   reply,    ///< data that answers a send
@@ -30,17 +37,17 @@ enum class verb : std::uint8_t {
 
 /// Bits of op_state::bits.
 enum op_bit : std::uint32_t {
-  op_done = 1,         ///< the result stands
-  op_handler = 2,      ///< on_done is to be run by the executor
-  op_waiter = 4,       ///< a thread sleeps on bits
-  op_user_gone = 8,    ///< no handle refers to it
-  op_engine_gone = 16, ///< the wire no longer refers to it
-  op_cancel = 32,      ///< asked to end
-  op_queued = 64,      ///< is in the submission queue
-  op_fresh = 128,      ///< not seen by the engine yet
-  op_inline = 256,     ///< on_done is cheap and never blocks: run it where the op completes
-  op_command = 512,    ///< a message was answered, or a handler installed on a finished op
-  op_orphan = 1024,    ///< message: its session is gone, its answer goes nowhere
+  op_done = 1,          ///< the result stands
+  op_handler = 2,       ///< on_done is to be run by the executor
+  op_waiter = 4,        ///< a thread sleeps on bits
+  op_user_gone = 8,     ///< no handle refers to it
+  op_engine_gone = 16,  ///< the wire no longer refers to it
+  op_cancel = 32,       ///< asked to end
+  op_queued = 64,       ///< is in the submission queue
+  op_fresh = 128,       ///< not seen by the engine yet
+  op_inline = 256,      ///< on_done is cheap and never blocks: run it where the op completes
+  op_command = 512,     ///< a message was answered, or a handler installed on a finished op
+  op_orphan = 1024,     ///< message: its session is gone, its answer goes nowhere
 };
 
 struct timer_links {
@@ -53,40 +60,40 @@ struct alignas(64) op_state {
   // who
   std::atomic<op_state*> next{nullptr};  ///< submission queue
   std::atomic<std::uint32_t> bits{0};
-  std::uint32_t unacked = 0;             ///< its frames in the session's log
-  op_id id = 0;                          ///< generation << 24 | index
+  std::uint32_t unacked = 0;  ///< its frames in the session's log
+  op_id id = 0;               ///< generation << 24 | index
   engine::partition* home = nullptr;
   engine::session* owner = nullptr;
   verb kind = verb::none;
-  std::uint8_t stage = 0;                ///< engine: where it stands (engine/stage.hpp)
+  std::uint8_t stage = 0;  ///< engine: where it stands (engine/stage.hpp)
   kfx::lane lane = 0;
   std::uint16_t fragments = 0;
   std::uint16_t reply_fragments = 0;
-  op_state* queue_next = nullptr;        ///< lane queue
+  op_state* queue_next = nullptr;  ///< lane queue
   op_state* queue_prev = nullptr;
   // what
   std::uint64_t key = 0;
   std::uint64_t offset = 0;
-  std::uint64_t length = 0;              ///< bytes to move in all
-  std::uint64_t moved = 0;               ///< bytes handed to the link so far
+  std::uint64_t length = 0;  ///< bytes to move in all
+  std::uint64_t moved = 0;   ///< bytes handed to the link so far
   const std::byte* header = nullptr;
   std::uint32_t header_size = 0;
-  std::uint32_t options = 0;             ///< engine: option bits (engine/stage.hpp)
+  std::uint32_t options = 0;  ///< engine: option bits (engine/stage.hpp)
   std::uint64_t imm = 0;
-  const const_buffer* list = nullptr;    ///< fragments; inline_list or a pooled array
+  const const_buffer* list = nullptr;  ///< fragments; inline_list or a pooled array
   // where
   const_buffer inline_list[2]{};
   const const_buffer* reply_list = nullptr;
   const_buffer inline_reply{};
   op_id after = 0;
   // outcome
-  timer_links timer;                     ///< the deadline; once done, next links the run queue
+  timer_links timer;  ///< the deadline; once done, next links the run queue
   std::uint64_t bytes = 0;
-  std::int32_t error = 0;                ///< value of the error, 0: success
-  std::uint8_t error_domain = 0;         ///< 0 kfx, 1 errno (generic), 2 the application's
+  std::int32_t error = 0;         ///< value of the error, 0: success
+  std::uint8_t error_domain = 0;  ///< 0 kfx, 1 errno (generic), 2 the application's
   kfx::method method = kfx::method::none;
-  std::uint16_t lent = 0;                ///< engine: bodies and puts that the link holds
-  std::uint32_t direct = 0;              ///< engine: key for one-sided access, of the link of this epoch
+  std::uint16_t lent = 0;    ///< engine: bodies and puts that the link holds
+  std::uint32_t direct = 0;  ///< engine: key for one-sided access, of the link of this epoch
   std::uint16_t epoch = 0;
   void (*on_done)(op_state*, void*) = nullptr;
   void* on_done_arg = nullptr;
