@@ -133,10 +133,9 @@ def headers(root, compiler):
         include = path.relative_to("include") if path.parts[0] == "include" else path
         if path.parts[0] == "src":
             include = path.relative_to("src")
-        command = compiler + [f"-I{root}/include", "-fsyntax-only", "-x", "c++", "-"]
         # A public header must not find anything of src; those within may.
-        if path.parts[0] != "include":
-            command[1:1] = [f"-I{root}/src", f"-I{root}"]
+        folders = [f"-I{root}/include"] + ([] if path.parts[0] == "include" else [f"-I{root}/src", f"-I{root}"])
+        command = compiler + folders + ["-fsyntax-only", "-x", "c++", "-"]
         # Twice, so that a missing guard shows.
         source = f'#include "{include}"\n' * 2
         done = subprocess.run(command, input=source, text=True, capture_output=True, check=False)
