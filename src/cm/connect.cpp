@@ -151,6 +151,7 @@ greeting manager::hello_of(record& rec) {
     g.resume = s.id != 0;
     g.session = s.id;
     g.taken = g.resume ? s.taken() : 0;
+    g.epoch = s.next_epoch();
   });
   if (g.resume) return g;
   if (rec.proposed == 0) rec.proposed = base::random_u64();
@@ -198,7 +199,7 @@ manager::outcome manager::welcomed(const record_ptr& rec, std::uint64_t ticket, 
     rec->proposed = 0;
     return {outcome::again};
   }
-  if (attach(rec, ticket, link, welcome, welcome.taken, welcome.session)) return {outcome::linked};
+  if (attach(rec, ticket, link, welcome, welcome.taken, welcome)) return {outcome::linked};
   return {outcome::again};
 }
 

@@ -27,6 +27,7 @@ enum class tag : std::uint16_t {
   refusal = 13,
   reason = 14,
   sentence = 15,
+  epoch = 16,
 };
 
 enum flag : std::uint16_t { flag_probe = 1, flag_resume = 2, flag_separate = 4, flag_lost = 8 };
@@ -147,7 +148,7 @@ class reader {
     return true;
   }
   bool address(const_buffer v) {
-    return out_.addresses.size() < max_addresses && text(v, out_.addresses.emplace_back());
+    return !v.empty() && out_.addresses.size() < max_addresses && text(v, out_.addresses.emplace_back());
   }
   bool offered(const_buffer v) {
     if (v.empty() || out_.offers.size() == max_offers) return false;
@@ -169,6 +170,8 @@ class reader {
         return number(v, out_.session);
       case tag::previous:
         return number(v, out_.previous);
+      case tag::epoch:
+        return number(v, out_.epoch);
       case tag::taken:
         return number(v, out_.taken);
       case tag::credits:
@@ -219,6 +222,7 @@ void fields(writer& w, const greeting& g) {
   w.number(tag::session, g.session);
   w.number(tag::previous, g.previous);
   w.number(tag::taken, g.taken);
+  w.number(tag::epoch, g.epoch);
   w.number(tag::credits, g.credits);
   w.text(tag::name, g.name);
   w.text(tag::host_id, g.host_id);

@@ -54,6 +54,7 @@ struct greeting {
   std::uint64_t session = 0;
   std::uint64_t previous = 0;  ///< hello: the session that this fresh one takes the place of
   std::uint32_t taken = 0;     ///< numbered frames of the other side acted on
+  std::uint16_t epoch = 0;     ///< of the link to come; a hello proposes, the welcome decides
   std::uint32_t credits = 0;   ///< requests the other side may have under way here
   std::string name;            ///< stable across lives of the sender
   std::string host_id;

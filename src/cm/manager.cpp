@@ -139,17 +139,17 @@ bool manager::meet(record& rec, const greeting& peer) {
 
 /// Gives the session its link, unless somebody else took the decision over. The link is taken out only then.
 bool manager::attach(const record_ptr& rec, std::uint64_t ticket, raw_link& link, const greeting& peer,
-                     std::uint32_t peer_taken, std::uint64_t id) {
+                     std::uint32_t peer_taken, const greeting& welcome) {
   if (rec->ticket != ticket || stopping_) return false;
   engine::session& s = *rec->session;
   const bool attached = s.home->with_baton([&] {
     if (s.stopped.load() || s.linked() || !s.plausible(peer_taken)) return false;
-    s.id = id;
-    s.attach(link.release(), peer_taken, peer.credits);
+    s.id = welcome.session;
+    s.attach(link.release(), peer_taken, peer.credits, welcome.epoch);
     return true;
   });
   if (!attached) return false;
-  know(rec, id);
+  know(rec, welcome.session);
   rec->proposed = 0;
   rec->separate = false;
   rec->changed.cancel();

@@ -93,7 +93,7 @@ class manager {
   void tell(record& rec, peer_event e);
   bool meet(record& rec, const greeting& peer);
   bool attach(const record_ptr& rec, std::uint64_t ticket, raw_link& link, const greeting& peer,
-              std::uint32_t peer_taken, std::uint64_t id);
+              std::uint32_t peer_taken, const greeting& welcome);
   void link_gone(const record_ptr& rec);
   void open_listener(const std::string& text);
   std::chrono::nanoseconds review(const record_ptr& rec, std::int64_t now, bool& drop);
