@@ -180,7 +180,8 @@ void partition::submit(op_state& o) {
     const bool busy = s && s->busy();
     dispatch(o);
     // With ops under way and somebody polling, the next round sends this with what else has come by then.
-    if (busy && sleeping_.load(std::memory_order_relaxed) == 0 && ++deferred_ < 32) return release();
+    const bool polled = sleeping_.load(std::memory_order_relaxed) == 0 && in_handlers_.load(std::memory_order_relaxed) == 0;
+    if (busy && polled && ++deferred_ < 32) return release();
   }
   deferred_ = 0;
   flush_dirty();

@@ -134,6 +134,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   void became_ready(std::uint64_t tag);
   void cool(session&);
   void cool_all();
+  void forget_strands(session&);
   void hand_back();
   bool prepare_sleep(std::int64_t& until);
   void expire(std::int64_t now);

@@ -27,8 +27,19 @@ void partition::remove_session(session& s) {
   if (s.slot < slots_.size() && slots_[s.slot] == &s) slots_[s.slot] = nullptr;
   std::erase(hot_, &s);
   std::erase(dirty_, &s);
+  forget_strands(s);
   s.hot = s.dirty = false;
   std::erase_if(sessions_, [&s](const auto& p) { return p.get() == &s; });
+}
+
+void partition::forget_strands(session& s) {
+  strand* list = std::exchange(ready_first_, nullptr);
+  ready_last_ = nullptr;
+  while (list) {
+    strand* next = list->next;
+    if (list->owner != &s) ready_strand(*list);
+    list = next;
+  }
 }
 
 void partition::stop_sessions() {

@@ -94,7 +94,9 @@ class session final : public detail::peer_state,
   /// Ends the old link for good (nothing it still holds is acted on) and says what was acted on.
   std::uint32_t fence();
   /// A link whose handshake is over. `peer_taken`: what the peer acted on. Repeats what it has not seen.
-  void attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken, std::uint32_t credits);
+  /// `epoch`: of this link, agreed by both sides, later than every earlier one.
+  void attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken, std::uint32_t credits, std::uint16_t epoch);
+  std::uint16_t next_epoch() const noexcept { return static_cast<std::uint16_t>(epoch_ == 0xffff ? 1 : epoch_ + 1); }
   /// Whether `peer_taken` can be true.
   bool plausible(std::uint32_t peer_taken) const noexcept;
   /// Gives the session's state up: ops that may have reached the peer end with `code`; with `all`, those that did
@@ -239,6 +241,7 @@ class session final : public detail::peer_state,
   void settle_seen(std::uint32_t peer_taken);
   std::int64_t credits_out() const noexcept;
   void end_doomed();
+  void end_with_session(detail::op_state&, std::error_code);
   void orphan(detail::op_state& message);
   void drop_strand(strand&);
   void end_stalled(std::int64_t now, std::int64_t limit);

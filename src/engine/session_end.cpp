@@ -112,6 +112,7 @@ void session::end_serves(op_state& source) {
 
 /// Data or a reply that cannot be delivered: the peer gets the error instead, unless all of it went out.
 void session::refuse_serve(op_state& s, std::error_code why) {
+  if (s.stage >= stage_quieting) return;
   const bool credited = s.options & opt_credit;
   if (!(s.options & opt_emitted)) {
     s.options &= ~opt_credit;

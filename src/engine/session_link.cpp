@@ -61,14 +61,15 @@ void session::drop_link(std::error_code why) {
   home->owner().lost_link(*this);
 }
 
-void session::attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken, std::uint32_t credits) {
+void session::attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken, std::uint32_t credits,
+                     std::uint16_t epoch) {
   if (link_) drop_link(make_error_code(std::errc::connection_reset));
   graveyard_.reset();
   puts_to_frames();
   settle_seen(peer_taken);
   for (std::size_t i = 0; i < log_.size(); ++i) log_.number(i);
   link_ = std::move(l);
-  if (++epoch_ == 0) epoch_ = 1;
+  epoch_ = epoch;
   replay_at_ = 0;
   rx_told_ = rx_taken_;
   credits_ = static_cast<std::int64_t>(credits) - credits_out();
@@ -120,36 +121,29 @@ void session::reset(std::error_code code, bool all) {
   credits_ = 0;
   credit_waiters_.clear();
   failed_.clear();
-  const auto end = [&](lane_queue& list) {
-    for (op_state* o = list.head; o;) {
-      op_state* next = o->queue_next;
-      const bool reached = o->options & (opt_started | opt_answer);
-      if (o->kind == verb::message) {
-        orphan(*o);
-      } else if (all || reached || o->kind == verb::offer || o->kind == verb::result || o->kind == verb::resolve) {
-        list.remove(*o);
-        unwire(*o);
-        if (o->stage == stage_zombie) {
-          home->free_engine_part(*o);
-        } else {
-          o->stage = stage_wire;
-          finish(*o, code);
-        }
-        next = list.head == o ? nullptr : next;
-      }
-      o = next;
-    }
-  };
-  end(express_);
-  // finish() moves what it ends to wire_ and, being unwired, on to its end: the sweep of wire_ comes last.
-  end(request0_);
-  end(answer0_);
-  for (auto& [key, q] : queues_) end(*q);
-  end(wire_);
+  std::vector<op_state*> ending;
+  each_op([&](op_state& o) {
+    const bool reached = o.options & (opt_started | opt_answer);
+    const bool ours = o.kind == verb::offer || o.kind == verb::result || o.kind == verb::resolve;
+    if (all || reached || ours || o.kind == verb::message) ending.push_back(&o);
+  });
+  for (op_state* o : ending) end_with_session(*o, code);
   drop_strand(strand0_);
   for (auto& [lane, s] : strands_) drop_strand(*s);
   home->end_waiters(*this, code, all);
   id = 0;
+}
+
+void session::end_with_session(op_state& o, std::error_code code) {
+  if (o.owner != this || !(o.options & opt_listed)) return;  // ended with another one of them
+  if (o.kind == verb::message) return orphan(o);
+  list_of(o).remove(o);
+  unwire(o);
+  if (o.stage == stage_zombie) return home->free_engine_part(o);
+  // Data out of memory that ends with the session is not answered any more.
+  if (o.kind == verb::serve || o.kind == verb::reply) o.options |= opt_emitted;
+  o.stage = stage_wire;
+  finish(o, code);
 }
 
 /// A message whose session is gone: its holder may keep it, its answer goes nowhere.

@@ -4,6 +4,8 @@
 
 #include <time.h>
 
+#include <utility>
+
 #include "engine/partition.hpp"
 #include "engine/session.hpp"
 
@@ -28,6 +30,11 @@ void session::start(op_state& o) {
   }
   if (stopped.load(std::memory_order_relaxed)) return finish(o, make_error_code(errc::node_stopped));
   last_used_ = coarse_now();
+  if (o.kind == verb::write || o.kind == verb::read) {
+    const std::uint64_t owner = std::exchange(o.bytes, 0);
+    const bool other_life = owner != remote.incarnation && remote.incarnation != 0 && !(o.options & opt_payload);
+    if (other_life && o.error == 0) o.error = static_cast<int>(errc::stale_region);
+  }
   if (o.error != 0) return finish(o, detail::error_of(o));  // found wrong when it was submitted
   if (o.timer.expiry > 0)
     home->set_timer(o, o.timer.expiry);

@@ -63,7 +63,7 @@ void take_target(op_state& o, const remote_region& r, access want) {
   if (f.key == 0) return fail(o, errc::stale_region);
   if (!(f.flags & static_cast<unsigned>(want))) fail(o, errc::access_denied);
   if (o.length > f.length || f.offset + o.length < f.offset) fail(o, errc::out_of_bounds);
-  if (o.owner->remote.incarnation != 0 && f.incarnation != o.owner->remote.incarnation) fail(o, errc::stale_region);
+  o.bytes = f.incarnation;  // compared when the op starts
   if (r.single_use()) o.options |= engine::opt_offer;
 }
 
