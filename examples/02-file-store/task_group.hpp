@@ -5,6 +5,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <condition_variable>
 #include <exception>
@@ -18,12 +19,16 @@ class task_group {
  public:
   explicit task_group(boost::asio::thread_pool& pool) : pool_(pool) {}
 
+  /// Never runs the task inside this call.
   void spawn(boost::asio::awaitable<void> task) {
     {
       const std::lock_guard lock(mutex_);
       ++running_;
     }
-    boost::asio::co_spawn(pool_, std::move(task), [this](std::exception_ptr e) { done(e); });
+    // Posted: co_spawn alone would run it inside this call, perhaps under a lock of the caller's.
+    boost::asio::post(pool_, [this, task = std::move(task)]() mutable {
+      boost::asio::co_spawn(pool_, std::move(task), [this](std::exception_ptr e) { done(e); });
+    });
   }
   /// Until none is left. Throws the first exception that left one.
   void wait() {
