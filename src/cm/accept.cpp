@@ -76,18 +76,20 @@ asio::awaitable<void> manager::accept(backend::channel c) {
     heard said = co_await link.receive(until);
     if (auto* f = std::get_if<backend::failure>(&said)) {
       const bool answer = f->code == errc::version_mismatch || f->code == errc::protocol_error;
-      if (answer) co_await refuse(link, make_refuse(refusal::other, f->code, f->why));
+      const greeting no = make_refuse(refusal::other, f->code, f->why);
+      if (answer) co_await refuse(link, no);
       co_return;
     }
     greeting hello = std::move(std::get<greeting>(said));
     if (hello.kind != wire::type::hello || probes == max_probes) {
-      co_await refuse(
-          link, make_refuse(refusal::other, make_error_code(errc::protocol_error), "a connection begins with a hello"));
+      const greeting no =
+          make_refuse(refusal::other, make_error_code(errc::protocol_error), "a connection begins with a hello");
+      co_await refuse(link, no);
       co_return;
     }
     if (!hello.probe) {
       hello.addresses = usable(hello, around_.ctx);
-      co_await admit(link, std::move(hello));
+      co_await admit(link, hello);
       co_return;
     }
     greeting answer = self(wire::type::welcome);
@@ -97,16 +99,18 @@ asio::awaitable<void> manager::accept(backend::channel c) {
       std::string address = b->available(&why) ? b->offer(around_.ctx) : std::string();
       if (!address.empty()) answer.offers.push_back({std::string(b->name()), std::move(address)});
     }
-    if (co_await link.send(answer, until)) co_return;
+    const std::error_code unsent = co_await link.send(answer, until);
+    if (unsent) co_return;
   }
 }
 
-asio::awaitable<void> manager::refuse(raw_link& link, greeting why) {
-  if (co_await link.send(why, clock::now() + farewell)) co_return;
+asio::awaitable<void> manager::refuse(raw_link& link, const greeting& why) {
+  const std::error_code unsent = co_await link.send(why, clock::now() + farewell);
+  if (unsent) co_return;
   co_await link.linger(clock::now() + farewell);
 }
 
-asio::awaitable<void> manager::admit(raw_link& link, greeting hello) {
+asio::awaitable<void> manager::admit(raw_link& link, const greeting& hello) {
   const std::string from = link.describe();
   const verdict v = judge(hello, from);
   if (!v.rec) {
@@ -122,7 +126,8 @@ asio::awaitable<void> manager::admit(raw_link& link, greeting hello) {
   welcome.taken = v.taken;
   engine::session& s = *v.rec->session;
   welcome.epoch = s.home->with_baton([&] { return std::max(hello.epoch, s.next_epoch()); });
-  if (co_await link.send(welcome, clock::now() + patience)) co_return;
+  const std::error_code unsent = co_await link.send(welcome, clock::now() + patience);
+  if (unsent) co_return;
   s.home->with_baton([&] { s.chosen = "the peer connected by " + from; });
   attach(v.rec, ticket, link, hello, v.peer_taken, welcome);
 }

@@ -26,79 +26,82 @@ std::string verdict_of(std::string_view taken, const std::string& passed) {
 
 }  // namespace
 
-asio::awaitable<manager::outcome> manager::attempt_best(record_ptr rec) {
+asio::awaitable<manager::outcome> manager::attempt_best(const record_ptr& rec) {
   backend::uri meeting = rec->target;
   meeting.scheme = "tcp";
   link_or_failure made = co_await dial(*backend::find_backend("tcp"), meeting);
-  if (auto* f = std::get_if<backend::failure>(&made)) {
-    const bool hopeless = f->code == errc::not_found || f->code == errc::bad_uri;
-    co_return outcome{hopeless ? outcome::hopeless : outcome::pause, std::move(*f)};
-  }
+  if (auto* f = std::get_if<backend::failure>(&made))
+    co_return outcome(f->code == errc::not_found || f->code == errc::bad_uri, *f);
   const std::unique_ptr<raw_link> tcp = std::move(std::get<std::unique_ptr<raw_link>>(made));
-  std::string passed;
+  std::string chosen = "tcp is required";
   if (rec->require != "tcp") {
-    greeting probe = self(wire::type::hello);
-    probe.probe = true;
-    const auto until = clock::now() + answer_limit;
-    if (auto e = co_await tcp->send(probe, until))
-      co_return outcome{outcome::pause, {errc::unreachable, tcp->describe() + ": " + e.message()}};
-    heard answer = co_await tcp->receive(until);
-    if (auto* f = std::get_if<backend::failure>(&answer)) {
-      const bool hopeless = f->code == errc::version_mismatch || f->code == errc::protocol_error;
-      co_return outcome{hopeless ? outcome::hopeless : outcome::pause, std::move(*f)};
-    }
-    const greeting peer = std::move(std::get<greeting>(answer));
-    if (peer.kind != wire::type::welcome) co_return refused(rec, peer);
-    for (backend::backend* b : backend::all_backends()) {
-      if (rec->require.empty() ? b->name() == "tcp" : b->name() != rec->require) {
-        if (rec->require.empty()) break;  // what ranks below it is worse than what is there
-        continue;
-      }
-      outcome o = co_await attempt_one(rec, *b, peer, passed);
-      if (o.next != outcome::hopeless) co_return o;
-    }
-    if (!rec->require.empty())
-      co_return outcome{outcome::hopeless,
-                        {errc::no_backend, rec->session->uri + " requires " + rec->require +
-                                               ", which does not reach the peer: " + passed}};
+    std::string passed;
+    const outcome o = co_await move_up(rec, *tcp, passed);
+    if (o.next != then::hopeless || o.failure.code) co_return o;
+    chosen = verdict_of("tcp", passed);
   }
-  co_return co_await introduce(rec, *tcp, rec->require.empty() ? verdict_of("tcp", passed) : "tcp is required");
+  co_return co_await introduce(rec, *tcp, chosen);
+}
+
+/// Asks over the connection that is there what else the peer has, and tries that, best first. `hopeless` without a
+/// failure: nothing better than this connection reaches it.
+asio::awaitable<manager::outcome> manager::move_up(const record_ptr& rec, raw_link& tcp, std::string& passed) {
+  greeting probe = self(wire::type::hello);
+  probe.probe = true;
+  const auto until = clock::now() + answer_limit;
+  const std::error_code unsent = co_await tcp.send(probe, until);
+  if (unsent) co_return outcome(false, errc::unreachable, tcp.describe() + ": " + unsent.message());
+  const heard answer = co_await tcp.receive(until);
+  if (auto* f = std::get_if<backend::failure>(&answer))
+    co_return outcome(f->code == errc::version_mismatch || f->code == errc::protocol_error, *f);
+  const greeting& peer = std::get<greeting>(answer);
+  if (peer.kind != wire::type::welcome) co_return refused(rec, peer);
+  const std::string& require = rec->require;
+  for (backend::backend* b : backend::all_backends()) {
+    if (!require.empty() && b->name() != require) continue;
+    if (require.empty() && b->name() == "tcp") break;  // what ranks below it is worse than what is there
+    const outcome o = co_await attempt_one(rec, *b, peer, passed);
+    if (o.next != then::hopeless) co_return o;
+  }
+  if (require.empty()) co_return then::hopeless;
+  const outcome none(true, errc::no_backend,
+                     rec->session->uri + " requires " + require + ", which does not reach the peer: " + passed);
+  co_return none;
 }
 
 /// Tries one backend that ranks above the one the nodes met by. `hopeless`: not this one, and `passed` says why.
-asio::awaitable<manager::outcome> manager::attempt_one(record_ptr rec, backend::backend& b, const greeting& peer,
+asio::awaitable<manager::outcome> manager::attempt_one(const record_ptr& rec, backend::backend& b, const greeting& peer,
                                                        std::string& passed) {
-  const outcome next{outcome::hopeless};
-  std::string why;
-  const offer* offered = find(peer.offers, b.name());
-  if (!offered) {
-    pass_over(passed, b.name(), "the peer does not offer it");
-    co_return next;
-  }
-  if (!b.available(&why)) {
+  backend::uri to;
+  if (std::string why = no_way(b, peer, to); !why.empty()) {
     pass_over(passed, b.name(), why);
-    co_return next;
+    co_return then::hopeless;
   }
-  auto way = b.reach(around_.ctx, {peer.node_id, peer.host_id, peer.process_id}, offered->address);
-  if (auto* f = std::get_if<backend::failure>(&way)) {
-    pass_over(passed, b.name(), f->why);
-    co_return next;
-  }
-  backend::uri to = std::move(std::get<backend::uri>(way));
   for (const auto& [key, value] : rec->target.query) to.query.emplace(key, value);
   link_or_failure made = co_await dial(b, to);
   if (auto* f = std::get_if<backend::failure>(&made)) {
     pass_over(passed, b.name(), f->why);
-    co_return next;
+    co_return then::hopeless;
   }
   const std::unique_ptr<raw_link> link = std::move(std::get<std::unique_ptr<raw_link>>(made));
-  outcome o = co_await introduce(rec, *link, verdict_of(b.name(), passed));
-  // A link that breaks, or on which nobody kfx answers, is no reason not to be connected at all.
-  if (o.failure.code && (o.next == outcome::pause || o.next == outcome::hopeless)) {
-    pass_over(passed, b.name(), o.failure.why);
-    co_return next;
-  }
-  co_return o;
+  const std::string chosen = verdict_of(b.name(), passed);
+  const outcome o = co_await introduce(rec, *link, chosen);
+  if (!o.failure.code) co_return o;
+  // A link that breaks, or on which nobody answers, is no reason not to be connected at all.
+  pass_over(passed, b.name(), o.failure.why);
+  co_return then::hopeless;
+}
+
+/// How to reach the peer by that backend goes to `to`, or why there is no way is the answer.
+std::string manager::no_way(backend::backend& b, const greeting& peer, backend::uri& to) {
+  const offer* offered = find(peer.offers, b.name());
+  if (!offered) return "the peer does not offer it";
+  std::string why;
+  if (!b.available(&why)) return why.empty() ? "it cannot work here" : why;
+  auto way = b.reach(around_.ctx, {peer.node_id, peer.host_id, peer.process_id}, offered->address);
+  if (auto* f = std::get_if<backend::failure>(&way)) return f->why;
+  to = std::move(std::get<backend::uri>(way));
+  return {};
 }
 
 }  // namespace kfx::cm

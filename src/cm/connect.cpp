@@ -56,14 +56,14 @@ asio::awaitable<void> manager::connect(record_ptr rec) {
   while (!stopping_ && still_wanted(*rec)) {
     const outcome o = co_await attempt(rec);
     if (o.failure.code) note(*rec, o.failure);
-    if (o.next == outcome::linked) co_return;
-    if (o.next == outcome::hopeless) {
+    if (o.next == then::linked) co_return;
+    if (o.next == then::hopeless) {
       give_up(*rec, o.failure);
       co_return;
     }
-    if (o.next == outcome::expect) {
+    if (o.next == then::expect) {
       co_await expect_incoming(rec);
-    } else if (o.next == outcome::pause || ++at_once == most_at_once) {
+    } else if (o.next == then::pause || ++at_once == most_at_once) {
       at_once = 0;
       co_await pause(rec, wait);
     }
@@ -93,7 +93,7 @@ void manager::give_up(record& rec, const backend::failure& why) {
 }
 
 /// Between attempts: doubling, and spread so that many who lost the same peer do not come back in step.
-asio::awaitable<void> manager::pause(record_ptr rec, clock::duration& wait) {
+asio::awaitable<void> manager::pause(const record_ptr& rec, clock::duration& wait) {
   const auto part = static_cast<clock::rep>(base::random_u64() % 512);
   rec->changed.expires_after(wait / 2 + wait * part / 1024);
   wait = std::min<clock::duration>(2 * wait, std::max<clock::duration>(wait, longest_pause));
@@ -101,28 +101,29 @@ asio::awaitable<void> manager::pause(record_ptr rec, clock::duration& wait) {
 }
 
 /// The peer's own attempt won; it should be here soon.
-asio::awaitable<void> manager::expect_incoming(record_ptr rec) {
+asio::awaitable<void> manager::expect_incoming(const record_ptr& rec) {
   rec->changed.expires_after(longest_pause);
   co_await rec->changed.async_wait(quiet);
 }
 
-asio::awaitable<manager::outcome> manager::attempt(record_ptr rec) {
+asio::awaitable<manager::outcome> manager::attempt(const record_ptr& rec) {
   rec->since = clock::now();
   const raised under_way(rec->dialling);
   if (rec->target.scheme == "kfx") co_return co_await attempt_best(rec);
   backend::backend* b = backend::find_backend(rec->target.scheme);
-  if (!b)
-    co_return outcome{outcome::hopeless,
-                      {errc::no_backend, "there is no backend \"" + rec->target.scheme + "\" in this process"}};
+  if (!b) {
+    const outcome none(true, errc::no_backend, "there is no backend \"" + rec->target.scheme + "\" in this process");
+    co_return none;
+  }
   link_or_failure made = co_await dial(*b, rec->target);
-  if (auto* f = std::get_if<backend::failure>(&made))
-    co_return outcome{is_hopeless(f->code) ? outcome::hopeless : outcome::pause, std::move(*f)};
+  if (auto* f = std::get_if<backend::failure>(&made)) co_return outcome(is_hopeless(f->code), *f);
   const std::unique_ptr<raw_link> link = std::move(std::get<std::unique_ptr<raw_link>>(made));
-  co_return co_await introduce(rec, *link, "the URI names " + rec->target.scheme);
+  const std::string chosen = "the URI names " + rec->target.scheme;
+  co_return co_await introduce(rec, *link, chosen);
 }
 
 /// One connection by one backend.
-asio::awaitable<manager::link_or_failure> manager::dial(backend::backend& b, backend::uri to) {
+asio::awaitable<manager::link_or_failure> manager::dial(backend::backend& b, const backend::uri& to) {
   struct box {
     explicit box(asio::io_context& io) : ready(io) {}
     asio::steady_timer ready;
@@ -136,11 +137,14 @@ asio::awaitable<manager::link_or_failure> manager::dial(backend::backend& b, bac
     answer->ready.cancel();
   });
   co_await answer->ready.async_wait(quiet);
-  if (!answer->got)
-    co_return backend::failure{
-        errc::timed_out, "connecting to " + to.to_string() + " took too long; is there a firewall that drops packets?"};
-  if (auto* f = std::get_if<backend::failure>(&*answer->got)) co_return std::move(*f);
-  co_return std::make_unique<raw_link>(io_, std::move(std::get<backend::channel>(*answer->got)));
+  link_or_failure end = backend::failure{
+      errc::timed_out, "connecting to " + to.to_string() + " took too long; is there a firewall that drops packets?"};
+  if (!answer->got) co_return end;
+  if (auto* f = std::get_if<backend::failure>(&*answer->got))
+    end = std::move(*f);
+  else
+    end = std::make_unique<raw_link>(io_, std::move(std::get<backend::channel>(*answer->got)));
+  co_return end;
 }
 
 greeting manager::hello_of(record& rec) {
@@ -162,28 +166,25 @@ greeting manager::hello_of(record& rec) {
 }
 
 /// The handshake on a link that is there.
-asio::awaitable<manager::outcome> manager::introduce(record_ptr rec, raw_link& link, std::string chosen) {
-  if (!still_wanted(*rec)) co_return outcome{outcome::linked};
+asio::awaitable<manager::outcome> manager::introduce(const record_ptr& rec, raw_link& link, const std::string& chosen) {
+  if (!still_wanted(*rec)) co_return then::linked;
   const std::uint64_t ticket = ++rec->ticket;
   const greeting hello = hello_of(*rec);
   const auto until = clock::now() + answer_limit;
-  if (auto e = co_await link.send(hello, until))
-    co_return outcome{outcome::pause, {errc::unreachable, link.describe() + ": " + e.message()}};
-  heard answer = co_await link.receive(until);
-  if (rec->ticket != ticket) co_return outcome{outcome::again};  // the peer's own attempt came first
-  if (auto* f = std::get_if<backend::failure>(&answer))
-    co_return outcome{is_hopeless(f->code) ? outcome::hopeless : outcome::pause, std::move(*f)};
+  const std::error_code unsent = co_await link.send(hello, until);
+  if (unsent) co_return outcome(false, errc::unreachable, link.describe() + ": " + unsent.message());
+  const heard answer = co_await link.receive(until);
+  if (rec->ticket != ticket) co_return then::again;  // the peer's own attempt came first
+  if (auto* f = std::get_if<backend::failure>(&answer)) co_return outcome(is_hopeless(f->code), *f);
   const greeting& g = std::get<greeting>(answer);
   if (g.kind == wire::type::refuse) co_return refused(rec, g);
-  if (g.kind != wire::type::welcome || g.probe)
-    co_return outcome{
-        outcome::hopeless,
-        {errc::protocol_error, link.describe() + ": a hello was answered with " + std::string(wire::name(g.kind))}};
-  co_return welcomed(rec, ticket, link, hello, g, std::move(chosen));
+  if (g.kind == wire::type::welcome && !g.probe) co_return welcomed(rec, ticket, link, hello, g, chosen);
+  const outcome odd(true, errc::protocol_error, link.describe() + ": a hello was answered with " + wire::name(g.kind));
+  co_return odd;
 }
 
 manager::outcome manager::welcomed(const record_ptr& rec, std::uint64_t ticket, raw_link& link, const greeting& hello,
-                                   const greeting& welcome, std::string chosen) {
+                                   const greeting& welcome, const std::string& chosen) {
   engine::session& s = *rec->session;
   const bool restarted = meet(*rec, welcome);
   const bool fits = s.home->with_baton([&] {
@@ -197,10 +198,10 @@ manager::outcome manager::welcomed(const record_ptr& rec, std::uint64_t ticket, 
   });
   if (!fits) {
     rec->proposed = 0;
-    return {outcome::again};
+    return then::again;
   }
-  if (attach(rec, ticket, link, welcome, welcome.taken, welcome)) return {outcome::linked};
-  return {outcome::again};
+  if (attach(rec, ticket, link, welcome, welcome.taken, welcome)) return then::linked;
+  return then::again;
 }
 
 manager::outcome manager::refused(const record_ptr& rec, const greeting& answer) {
@@ -208,22 +209,22 @@ manager::outcome manager::refused(const record_ptr& rec, const greeting& answer)
   engine::session& s = *rec->session;
   switch (answer.why) {
     case refusal::race:
-      return {outcome::expect};
+      return then::expect;
     case refusal::already:
       // When that session is this one it came in meanwhile and is resumed; else a second one is meant.
       rec->separate = true;
-      return {outcome::again};
+      return then::again;
     case refusal::lost:
       rec->proposed = 0;
       s.home->with_baton([&] {
         if (!s.linked() && s.id != 0) s.reset(make_error_code(errc::session_lost), false);
       });
-      return {outcome::again};
+      return then::again;
     case refusal::other:
       break;
   }
   backend::failure why{code, rec->target.to_string() + " refused the connection: " + answer.sentence};
-  return {is_hopeless(code) ? outcome::hopeless : outcome::pause, std::move(why)};
+  return {is_hopeless(code), std::move(why)};
 }
 
 }  // namespace kfx::cm

@@ -66,12 +66,19 @@ class manager {
   void forget();
 
  private:
+  // Coroutines take references: whoever awaits them keeps what they refer to. And no co_await stands in one expression
+  // with temporaries that have destructors: GCC 12 destroys some of those twice.
   using record_ptr = std::shared_ptr<record>;
   using link_or_failure = std::variant<std::unique_ptr<raw_link>, backend::failure>;
 
-  /// How an attempt to connect ended.
+  /// How an attempt to connect ended, and what comes next.
+  enum class then { linked, again, pause, expect, hopeless };
   struct outcome {
-    enum { linked, again, pause, expect, hopeless } next = again;
+    outcome(then n = then::again) : next(n) {}
+    outcome(bool hopeless, backend::failure why)
+        : next(hopeless ? then::hopeless : then::pause), failure(std::move(why)) {}
+    outcome(bool hopeless, std::error_code code, std::string why) : outcome(hopeless, {code, std::move(why)}) {}
+    then next;
     backend::failure failure{};
   };
   /// What to do with a hello.
@@ -101,28 +108,31 @@ class manager {
   // connect.cpp
   void begin_connecting(const record_ptr& rec);
   asio::awaitable<void> connect(record_ptr rec);
-  asio::awaitable<outcome> attempt(record_ptr rec);
-  asio::awaitable<link_or_failure> dial(backend::backend& b, backend::uri to);
-  asio::awaitable<outcome> introduce(record_ptr rec, raw_link& link, std::string chosen);
+  asio::awaitable<outcome> attempt(const record_ptr& rec);
+  asio::awaitable<link_or_failure> dial(backend::backend& b, const backend::uri& to);
+  asio::awaitable<outcome> introduce(const record_ptr& rec, raw_link& link, const std::string& chosen);
   outcome welcomed(const record_ptr& rec, std::uint64_t ticket, raw_link& link, const greeting& hello,
-                   const greeting& welcome, std::string chosen);
+                   const greeting& welcome, const std::string& chosen);
   outcome refused(const record_ptr& rec, const greeting& answer);
-  asio::awaitable<void> expect_incoming(record_ptr rec);
-  asio::awaitable<void> pause(record_ptr rec, clock::duration& wait);
+  asio::awaitable<void> expect_incoming(const record_ptr& rec);
+  asio::awaitable<void> pause(const record_ptr& rec, clock::duration& wait);
   greeting hello_of(record& rec);
   bool still_wanted(record& rec);
   void note(record& rec, const backend::failure& why);
   void give_up(record& rec, const backend::failure& why);
 
   // choose.cpp
-  asio::awaitable<outcome> attempt_best(record_ptr rec);
-  asio::awaitable<outcome> attempt_one(record_ptr rec, backend::backend& b, const greeting& peer, std::string& passed);
+  asio::awaitable<outcome> attempt_best(const record_ptr& rec);
+  asio::awaitable<outcome> move_up(const record_ptr& rec, raw_link& tcp, std::string& passed);
+  std::string no_way(backend::backend& b, const greeting& peer, backend::uri& to);
+  asio::awaitable<outcome> attempt_one(const record_ptr& rec, backend::backend& b, const greeting& peer,
+                                       std::string& passed);
 
   // accept.cpp
   void accepted(backend::channel c);
   asio::awaitable<void> accept(backend::channel c);
-  asio::awaitable<void> admit(raw_link& link, greeting hello);
-  asio::awaitable<void> refuse(raw_link& link, greeting why);
+  asio::awaitable<void> admit(raw_link& link, const greeting& hello);
+  asio::awaitable<void> refuse(raw_link& link, const greeting& why);
   verdict judge(const greeting& hello, const std::string& from);
   verdict judge_known(const record_ptr& rec, const greeting& hello);
   void bury_former_lives(const greeting& hello);

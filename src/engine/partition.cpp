@@ -180,7 +180,8 @@ void partition::submit(op_state& o) {
     const bool busy = s && s->busy();
     dispatch(o);
     // With ops under way and somebody polling, the next round sends this with what else has come by then.
-    const bool polled = sleeping_.load(std::memory_order_relaxed) == 0 && in_handlers_.load(std::memory_order_relaxed) == 0;
+    const bool polled =
+        sleeping_.load(std::memory_order_relaxed) == 0 && in_handlers_.load(std::memory_order_relaxed) == 0;
     if (busy && polled && ++deferred_ < 32) return release();
   }
   deferred_ = 0;
@@ -264,11 +265,8 @@ std::size_t partition::frames(std::int64_t now) {
     const unsigned got = s.poll(poll_budget, now);
     n += got;
     const bool cold = got == 0 && ++s.cold_polls > (hot_.size() > 8 ? 200u : 4000u);
-    if (!s.link() || cold) {
-      cool(s);
-      s.hot = false;
-      hot_[i] = hot_.back();
-      hot_.pop_back();
+    if (!s.link() || (cold && cool(s))) {
+      drop_hot(i);
       continue;
     }
     if (s.blocked()) s.pump();  // room may have come
@@ -286,10 +284,12 @@ void partition::expire(std::int64_t now) {
   });
 }
 
-/// A link nobody uses at the moment: acks go out, its descriptor is armed, which lasts until the next poll.
-void partition::cool(session& s) {
+/// A link nobody uses at the moment: acks go out, its descriptor is armed, which lasts until the next poll. False:
+/// there is nothing to sleep on, it must be polled.
+bool partition::cool(session& s) {
   s.settle_acks();
-  if (!s.flush()) watch_link(s);
+  if (s.blocked()) s.pump();
+  return s.flush() || watch_link(s);
 }
 
 /// A thread that moved frames leaves while the engine's own thread sleeps: what it polled must be armed again.
@@ -299,15 +299,24 @@ void partition::hand_back() {
   drain();
   flush_dirty();
   cool_all();
+  const bool restless = !hot_.empty();
   release();
+  if (restless) wake();
+}
+
+void partition::drop_hot(std::size_t i) {
+  hot_[i]->hot = false;
+  hot_[i] = hot_.back();
+  hot_.pop_back();
 }
 
 void partition::cool_all() {
-  while (!hot_.empty() && dirty_.empty()) {
-    session& s = *hot_.back();
-    hot_.pop_back();
-    s.hot = false;
-    cool(s);
+  for (std::size_t i = 0; i < hot_.size() && dirty_.empty();) {
+    session& s = *hot_[i];
+    if (cool(s))
+      drop_hot(i);
+    else
+      ++i;
   }
 }
 
@@ -332,12 +341,12 @@ std::size_t partition::poll(bool handlers) {
 
 // --- readiness of links
 
-void partition::watch_link(session& s) {
+bool partition::watch_link(session& s) {
   backend::link* l = s.link();
-  if (!l) return;
+  if (!l) return true;
   const backend::wait_handle h = l->arm();
-  if (h.fd < 0) return;
-  if (s.watched_fd == h.fd && s.watched_writable == h.writable) return;
+  if (h.fd < 0) return false;
+  if (s.watched_fd == h.fd && s.watched_writable == h.writable) return true;
   epoll_event ev{};
   ev.events = (h.readable ? EPOLLIN : 0u) | (h.writable ? EPOLLOUT : 0u);
   ev.data.u64 = s.slot;
@@ -349,6 +358,7 @@ void partition::watch_link(session& s) {
   }
   s.watched_fd = h.fd;
   s.watched_writable = h.writable;
+  return true;
 }
 
 void partition::unwatch_link(session& s) {

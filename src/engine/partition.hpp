@@ -92,7 +92,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   const std::vector<std::shared_ptr<session>>& sessions() const noexcept { return sessions_; }
   void make_hot(session&);
   void make_dirty(session&);
-  void watch_link(session&);  ///< its descriptor joins the set to sleep on
+  bool watch_link(session&);  ///< its descriptor joins the set to sleep on
   void unwatch_link(session&);
   void ready_strand(strand&);
   void ready_op(detail::op_state&);  ///< its on_done is to run
@@ -132,7 +132,8 @@ class partition final : public std::enable_shared_from_this<partition> {
   void flush_dirty();
   void find_active(int timeout_ms);
   void became_ready(std::uint64_t tag);
-  void cool(session&);
+  bool cool(session&);
+  void drop_hot(std::size_t i);
   void cool_all();
   void forget_strands(session&);
   void hand_back();

@@ -4,6 +4,7 @@
 /// Random 64-bit keys to pointers: open addressing, linear probing, no allocation in steady state. Keys are random,
 /// so their low bits are the hash.
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

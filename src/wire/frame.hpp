@@ -17,35 +17,41 @@ namespace kfx::wire {
 /// Frames up to `last_control` belong to one link and are not numbered; the others are numbered by their order
 /// within a session, replayed after a reconnect, and acknowledged.
 enum class type : std::uint8_t {
-  hello = 1, welcome = 2, refuse = 3, ping = 4, pong = 5, ack = 6, bye = 7,
+  hello = 1,
+  welcome = 2,
+  refuse = 3,
+  ping = 4,
+  pong = 5,
+  ack = 6,
+  bye = 7,
   last_control = 15,
-  write = 16,      ///< bytes for the target's memory
-  read = 17,       ///< asks for bytes of the target's memory, or of a send's payload
-  data = 18,       ///< answers a read
-  send = 19,       ///< a message, with its payload when that is small
-  result = 20,     ///< status of a request
-  reply = 21,      ///< bytes that answer a send or an open
-  open = 22,       ///< asks for a token by name
-  commit = 23,     ///< asks for durability
-  reject = 24,     ///< ends an offer of the target
-  cancel = 25,     ///< the initiator gave up a request
-  nop = 26,        ///< stands in for a frame whose op ended before a replay
-  resolve = 27,    ///< asks for the direct key of a region
-  offer_done = 28, ///< one-sided use of an offer is over
-  notify = 29,     ///< one-sided writes before this frame are to be told
+  write = 16,       ///< bytes for the target's memory
+  read = 17,        ///< asks for bytes of the target's memory, or of a send's payload
+  data = 18,        ///< answers a read
+  send = 19,        ///< a message, with its payload when that is small
+  result = 20,      ///< status of a request
+  reply = 21,       ///< bytes that answer a send or an open
+  open = 22,        ///< asks for a token by name
+  commit = 23,      ///< asks for durability
+  reject = 24,      ///< ends an offer of the target
+  cancel = 25,      ///< the initiator gave up a request
+  nop = 26,         ///< stands in for a frame whose op ended before a replay
+  resolve = 27,     ///< asks for the direct key of a region
+  offer_done = 28,  ///< one-sided use of an offer is over
+  notify = 29,      ///< one-sided writes before this frame are to be told
 };
 
 /// Flags, in the top byte of `op`.
 enum flag : std::uint8_t {
-  last = 1,         ///< no more frames of this op follow in this direction
-  notify = 2,       ///< write: an `imm` extension follows the head; tell the target's handler
-  offer = 4,        ///< the key names an offer; a read with `last` ends it
-  durable = 8,      ///< write: persist before the result
-  atomic8 = 16,     ///< write: 8 aligned bytes, stored at once
-  wants_result = 32,///< write: answer with `result` (else the ack of its last frame is the answer)
-  payload = 64,     ///< read: the source is the payload of the target's send named by `a`
-  closes = 64,      ///< write: this ends the offer
-  wants_reply = 128 ///< send: a reply is awaited
+  last = 1,           ///< no more frames of this op follow in this direction
+  notify = 2,         ///< write: an `imm` extension follows the head; tell the target's handler
+  offer = 4,          ///< the key names an offer; a read with `last` ends it
+  durable = 8,        ///< write: persist before the result
+  atomic8 = 16,       ///< write: 8 aligned bytes, stored at once
+  wants_result = 32,  ///< write: answer with `result` (else the ack of its last frame is the answer)
+  payload = 64,       ///< read: the source is the payload of the target's send named by `a`
+  closes = 64,        ///< write: this ends the offer
+  wants_reply = 128   ///< send: a reply is awaited
 };
 
 /// The first 32 bytes of every frame.

@@ -19,7 +19,8 @@ backend::wait_handle stream_link::arm() {
   tx_.drop_window();
   // Frames that a budget held back make no descriptor readable.
   if (rx_.ready()) return {};
-  return {stream_->native_handle(), true, tx_.pending()};
+  const bool waits_for_room = tx_.take_refused();
+  return {stream_->native_handle(), true, tx_.pending() || waits_for_room};
 }
 
 void stream_link::close() {

@@ -29,7 +29,11 @@ bool stream_tx::stage_room(std::size_t bytes) noexcept {
 }
 
 std::span<std::byte> stream_tx::reserve(std::size_t at_least) noexcept {
-  if (error_ || !pieces_.make_room(1) || !stage_room(at_least)) return {};
+  if (error_) return {};
+  if (!pieces_.make_room(1) || !stage_room(at_least)) {
+    refused_ = true;
+    return {};
+  }
   window_ = true;
   stage& s = stages_[stage_count_ - 1];
   return {s.chunk + s.used, chunk_size - s.used};
@@ -72,11 +76,16 @@ void stream_tx::lend(const_buffer fragment) noexcept {
 
 bool stream_tx::post(const_buffer head, std::span<const const_buffer> body, backend::cookie c) noexcept {
   if (error_) return false;
-  if (!pieces_.empty() &&
-      (queued_ - sent_ >= max_waiting || bodies_.size() >= max_bodies || pieces_.size() + body.size() >= max_pieces)) {
+  const bool full =
+      queued_ - sent_ >= max_waiting || bodies_.size() >= max_bodies || pieces_.size() + body.size() >= max_pieces;
+  if (!pieces_.empty() && full) {
+    refused_ = true;
     return false;
   }
-  if (!pieces_.make_room(body.size() + 1) || !bodies_.make_room(1) || !stage_room(head.size())) return false;
+  if (!pieces_.make_room(body.size() + 1) || !bodies_.make_room(1) || !stage_room(head.size())) {
+    refused_ = true;
+    return false;
+  }
   window_ = false;
   stage_copy(head);
   const std::uint64_t begin = queued_;

@@ -42,6 +42,8 @@ class stream_tx {
 
   /// Bytes wait to be sent.
   bool pending() noexcept { return !pieces_.empty(); }
+  /// Whether anything was refused since the last call: who waits for room must hear of it even if nothing is queued.
+  bool take_refused() noexcept { return std::exchange(refused_, false); }
   /// Gives up a window that was reserved and not used.
   void drop_window() noexcept;
   /// Forgets everything; nothing that was lent is referenced any more.
@@ -79,6 +81,7 @@ class stream_tx {
   std::byte* staged_end_ = nullptr;  ///< where the last piece ends, if it is a staged one that may grow
   std::uint64_t sent_ = 0;
   std::uint64_t queued_ = 0;
+  bool refused_ = false;
   bool window_ = false;  ///< lent by reserve and not committed
   std::error_code error_;
 };
