@@ -5,14 +5,9 @@
 #include <algorithm>
 
 #include "base/random.hpp"
+#include "cm/coroutines.hpp"
 #include "cm/manager.hpp"
 #include "cm/settings.hpp"
-
-// Instrumented for AddressSanitizer, GCC 12 inlines only one half of Asio's pair of coroutine frame functions, and then
-// takes the two for a mismatch.
-#if defined(__SANITIZE_ADDRESS__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
-#endif
 
 namespace kfx::cm {
 namespace {

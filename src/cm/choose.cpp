@@ -2,6 +2,7 @@
 /// @file
 /// kfx://host:port: meet over TCP, tell each other what there is, and move up to the best that reaches.
 
+#include "cm/coroutines.hpp"
 #include "cm/manager.hpp"
 
 namespace kfx::cm {

@@ -3,17 +3,15 @@
 /// The connecting side: attempts, one at a time for each session, until it has a link or nobody wants it any more.
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <optional>
 
 #include "base/random.hpp"
+#include "cm/coroutines.hpp"
 #include "cm/manager.hpp"
 
 namespace kfx::cm {
 namespace {
 
-constexpr auto quiet = asio::as_tuple(asio::use_awaitable);
 /// A backend bounds an attempt to about 10 s itself.
 constexpr std::chrono::seconds dial_limit(12);
 constexpr std::chrono::seconds answer_limit(5);

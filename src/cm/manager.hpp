@@ -66,8 +66,6 @@ class manager {
   void forget();
 
  private:
-  // Coroutines take references: whoever awaits them keeps what they refer to. And no co_await stands in one expression
-  // with temporaries that have destructors: GCC 12 destroys some of those twice.
   using record_ptr = std::shared_ptr<record>;
   using link_or_failure = std::variant<std::unique_ptr<raw_link>, backend::failure>;
 

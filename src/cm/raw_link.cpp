@@ -4,17 +4,15 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <cstring>
 #include <optional>
 
+#include "cm/coroutines.hpp"
 #include "wire/stream_link.hpp"
 
 namespace kfx::cm {
 namespace {
 
-constexpr auto quiet = asio::as_tuple(asio::use_awaitable);
 /// Between two looks at a link that has nothing to sleep on.
 constexpr std::chrono::milliseconds look_again(1);
 
