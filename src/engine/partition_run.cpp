@@ -79,10 +79,11 @@ bool partition::run_one() {
   work_ready_.store(done_first_ || ready_first_, std::memory_order_relaxed);
   release();
   if (!done && !s) return false;
-  host_.watch_handlers();
   std::atomic<std::uint64_t>& serial = own_serial ? *own_serial : caller_serial_;
   serial.fetch_add(1, std::memory_order_relaxed);
-  in_handlers_.fetch_add(1, std::memory_order_relaxed);
+  // Counted before the watch is asked for, so that one that is just ending its watch sees it.
+  in_handlers_.fetch_add(1, std::memory_order_seq_cst);
+  host_.watch_handlers();
   partition* const outer = std::exchange(handler_of_thread(), this);
   if (done)
     done->on_done(done, done->on_done_arg);

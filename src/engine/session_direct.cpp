@@ -219,7 +219,7 @@ void session::on_direct(backend::cookie c, std::error_code error) {
 /// Every put is placed, or the get is here.
 void session::direct_settled(op_state& o, std::error_code) {
   o.options = (o.options | opt_settled) & ~opt_direct_wait;
-  if (o.kind == verb::read) o.bytes = o.length;
+  if (o.kind == verb::read || o.kind == verb::write) o.bytes = o.length;
   lane_queue& q = queue(o.lane, o.options & opt_answer);
   if (o.options & opt_tail) {
     if (o.stage == stage_queued)
