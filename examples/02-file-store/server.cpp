@@ -35,8 +35,8 @@ server::server(const server_options& o)
 server::~server() {
   asio::post(disk_, [this] { clock_.cancel(); });
   buffers_->close();
+  // Every operation under way ends now, so every coroutine does.
   node_.reset();
-  disk_.stop();
   disk_.join();
   uploads_.drop_all();
 }

@@ -71,10 +71,10 @@ class server {
   uploads uploads_;
   std::mutex clients_mutex_;
   std::vector<std::pair<kfx::peer, std::shared_ptr<gate>>> clients_;
-  asio::thread_pool disk_;
-  asio::steady_timer clock_;
   std::optional<kfx::node> node_;
   std::optional<buffer_pool> buffers_;
+  asio::thread_pool disk_;  ///< after what its coroutines use
+  asio::steady_timer clock_;
 };
 
 }  // namespace store
