@@ -144,9 +144,11 @@ void node_state::shut_down() {
 
 std::chrono::nanoseconds node_state::tick() {
   const std::int64_t now = engine::now_ns();
-  for (const auto& p : partitions_) {
-    p->tick(now);
-    if (options_.progress == progress::caller) p->nudge();
+  for (const auto& p : partitions_) p->tick(now);
+  if (options_.progress == progress::caller) {
+    std::lock_guard lock(rest_mutex_);
+    for (const auto& p : partitions_) p->nudge();
+    if (exposed_.load()) rest();
   }
   return manager_->tick(now);
 }
@@ -234,7 +236,17 @@ std::size_t node_state::poll() {
   std::size_t n = 0;
   for (const auto& p : partitions_) n += p->poll(true);
   if (options_.progress == progress::caller) n += events_->run();
+  if (n == 0 && exposed_.load(std::memory_order_relaxed)) {
+    std::lock_guard lock(rest_mutex_);
+    rest();
+  }
   return n;
+}
+
+/// From here on the descriptor tells when there is something to do; when that is so already, at once.
+void node_state::rest() {
+  for (const auto& p : partitions_)
+    if (!p->arm()) p->wake();
 }
 
 void node_state::run(clock::time_point until) {
@@ -279,7 +291,11 @@ int node_state::fd() {
     wanted.events = EPOLLIN;
     ::epoll_ctl(made, EPOLL_CTL_ADD, p->epoll_fd(), &wanted);
   }
-  return fd_ = made;
+  fd_ = made;
+  std::lock_guard resting(rest_mutex_);
+  exposed_.store(true);
+  rest();
+  return fd_;
 }
 
 // --- for people

@@ -76,6 +76,7 @@ struct node_state final : engine::host, std::enable_shared_from_this<node_state>
   bool watch();
   template <class F>
   void change_handlers(F f);
+  void rest();
   void deliver(const peer& who, peer_event what);
 
   const kfx::options options_;
@@ -101,6 +102,8 @@ struct node_state final : engine::host, std::enable_shared_from_this<node_state>
   // progress::caller
   std::atomic<bool> stop_{false};
   std::atomic<int> runners_{0};
+  std::atomic<bool> exposed_{false};  ///< the program sleeps on fd_
+  std::mutex rest_mutex_;             ///< no frames move between the two halves of getting ready for that
   std::mutex fd_mutex_;
   int fd_ = -1;
 };

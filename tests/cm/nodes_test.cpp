@@ -96,12 +96,11 @@ void exercise(const peer& p) {
 }  // namespace
 
 TEST_CASE("two nodes meet over tcp") {
+  diary at_server, at_client;  // outlive the nodes that write into them
   store s({.listen = {"tcp://127.0.0.1:0"}});
   REQUIRE(s.served.addresses().size() == 1);
-  diary at_server;
   at_server.watch(s.served);
   node client;
-  diary at_client;
   at_client.watch(client);
   const peer p = client.at(s.served.addresses().front());
   CHECK_FALSE(p.connected());
@@ -138,8 +137,8 @@ TEST_CASE("kfx:// moves up to what is best between the nodes") {
 }
 
 TEST_CASE("caller mode: two nodes driven by their threads") {
-  store s({.listen = {"tcp://127.0.0.1:0"}, .progress = progress::caller});
   diary at_server;
+  store s({.listen = {"tcp://127.0.0.1:0"}, .progress = progress::caller});
   at_server.watch(s.served);
   std::thread driver([&] { s.served.run(); });
   {
@@ -156,8 +155,8 @@ TEST_CASE("a node that is gone is waited for, and one that came back is another 
   std::optional<store> s;
   s.emplace(options{.listen = {"tcp://127.0.0.1:0"}});
   const std::string address = s->served.addresses().front();
-  node client;
   diary d;
+  node client;
   d.watch(client);
   const peer p = client.at(address);
   exercise(p);

@@ -252,8 +252,8 @@ TEST_CASE("a session nobody here knows is given up, and a fresh one begins") {
 }
 
 TEST_CASE("a probe tells what there is and leaves nothing behind") {
-  node server({.listen = {"tcp://127.0.0.1:0"}, .name = "the store"});
   std::atomic<int> events{0};
+  node server({.listen = {"tcp://127.0.0.1:0"}, .name = "the store"});
   server.on_peer([&](const peer&, peer_event) { ++events; });
   plain peer;
   peer.connect(server.addresses().front());
