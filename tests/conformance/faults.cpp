@@ -61,7 +61,7 @@ std::size_t under_fire(losses& l, std::size_t depth, Start start) {
     std::size_t number;
   };
   std::deque<entry> running;
-  const auto end = clock::now() + (sanitized ? 100s : 30s);
+  const auto end = clock::now() + (sanitized ? 30s : 12s);
   const std::size_t wanted = wanted_cuts();
   std::size_t n = 0;
   while (l.down.value() < wanted && clock::now() < end && n < most_ops) {
@@ -320,7 +320,7 @@ TEST_CASE("giving up under fire leaves memory quiet", "[faults][cuts]") {
   l.watch(**w.client);
   w.connect({}, true);
   random_source rng("giving up");
-  const auto end = clock::now() + (sanitized ? 60s : 15s);
+  const auto end = clock::now() + (sanitized ? 30s : 12s);
   const tag head{1, 0};
   std::size_t rounds = 0;
   for (; l.down.value() < wanted_cuts() && clock::now() < end; ++rounds) {
