@@ -292,14 +292,23 @@ bool partition::cool(session& s) {
   return s.flush() || watch_link(s);
 }
 
-/// A thread that moved frames leaves while the engine's own thread sleeps: what it polled must be armed again.
+/// A thread that moved frames waits or goes elsewhere.
 void partition::hand_back() {
   if (sleeping_.load() == 0) return;
   baton_.lock();
   drain();
+  leave();
+}
+
+/// Lets go of the baton for somebody who does not come back soon. If the engine's own thread sleeps, nobody else would
+/// send what is ready or look at links that a poll disarmed.
+void partition::leave() {
   flush_dirty();
-  cool_all();
-  const bool restless = !hot_.empty();
+  bool restless = false;
+  if (sleeping_.load() > 0) {
+    cool_all();
+    restless = !hot_.empty() || !dirty_.empty();
+  }
   release();
   if (restless) wake();
 }
@@ -322,8 +331,7 @@ void partition::cool_all() {
 
 std::size_t partition::poll(bool handlers) {
   if (!baton_.try_lock()) return 0;
-  if (armed_) {
-    armed_ = false;
+  if (armed_.exchange(false)) {
     sleeping_.fetch_sub(1);
     find_active(0);
   }
@@ -334,8 +342,7 @@ std::size_t partition::poll(bool handlers) {
     baton_.lock();
     drain();
   }
-  flush_dirty();
-  release();
+  leave();
   return n;
 }
 
@@ -377,6 +384,7 @@ void partition::find_active(int timeout_ms) {
 
 void partition::became_ready(std::uint64_t tag) {
   if (tag == doorbell_tag) {
+    if (sleeping_.load() > 0) return;  // it rang for who sleeps
     std::uint64_t count;
     [[maybe_unused]] const auto got = read(doorbell_, &count, sizeof count);
     return;
@@ -409,6 +417,12 @@ void partition::sleep(std::int64_t until) {
 /// False: there is something to do. `until` becomes the earlier of itself and the next deadline.
 bool partition::prepare_sleep(std::int64_t& until) {
   if (!baton_.try_lock()) return false;
+  if (sleeping_.load() > 0) {  // one sleeps for all; whoever comes to stay takes its place
+    release();
+    wake();
+    sched_yield();
+    return false;
+  }
   drain();
   flush_dirty();
   if (!work_ready_.load(std::memory_order_relaxed)) cool_all();
@@ -427,7 +441,7 @@ bool partition::prepare_sleep(std::int64_t& until) {
 bool partition::arm() {
   std::int64_t until = INT64_MAX;
   if (!prepare_sleep(until)) return false;
-  armed_ = true;
+  if (armed_.exchange(true)) sleeping_.fetch_sub(1);  // one sleeper is enough
   return true;
 }
 

@@ -46,7 +46,7 @@ class partition final : public std::enable_shared_from_this<partition> {
     struct guard {
       partition& p;
       explicit guard(partition& q) : p(q) { p.baton_.lock(); }
-      ~guard() { p.release(); }
+      ~guard() { p.leave(); }
     } g(*this);
     drain();
     return f();
@@ -67,6 +67,9 @@ class partition final : public std::enable_shared_from_this<partition> {
   void retire_from_lookup();
   /// Sleeps until something may have happened, at most until then (steady ns).
   void sleep(std::int64_t until);
+  /// A thread of the program begins or ends to move frames until told otherwise.
+  void enter_run() noexcept { runners_.fetch_add(1); }
+  void leave_run() noexcept { runners_.fetch_sub(1); }
   /// Ends a sleep.
   void wake();
   /// Lets epoll_fd() signal what is to be polled; false: something is already.
@@ -121,6 +124,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   };
 
   void release();
+  void leave();
   void drain();
   void dispatch(detail::op_state&);
   std::size_t frames(std::int64_t now);
@@ -159,7 +163,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::vector<session*> dirty_;
   std::vector<session*> again_;
   unsigned deferred_ = 0;
-  bool armed_ = false;
+  std::atomic<bool> armed_{false};
   base::timer_wheel wheel_;
   std::vector<detail::op_state*> after_waiters_;
   std::vector<op_id> failed_recently_;
@@ -174,7 +178,8 @@ class partition final : public std::enable_shared_from_this<partition> {
 
   int epoll_ = -1;
   int doorbell_ = -1;
-  std::atomic<int> sleeping_{0};      ///< threads in epoll_wait
+  std::atomic<int> sleeping_{0};      ///< a thread in epoll_wait, or a program's loop on epoll_fd(): at most one
+  std::atomic<int> runners_{0};       ///< threads in node::run()
   std::atomic<bool> napping_{false};  ///< the leader leaves the links to waiting threads for a moment
   std::atomic<int> drivers_{0};       ///< threads that wait in complete() and move frames
   std::atomic<std::int64_t> planned_wake_{0};

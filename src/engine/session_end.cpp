@@ -52,9 +52,9 @@ void session::acked(const tx_entry& e) {
 void session::settle(op_state& o) {
   if (o.stage != stage_wire || o.kind == verb::offer || o.kind == verb::message) return;
   if (o.unacked != 0 || (o.options & opt_expect) || !(o.options & opt_emitted) || direct_pending(o)) return;
-  if (o.kind == verb::serve && (o.options & opt_offer) && (o.options & opt_last)) {
+  if (o.kind == verb::serve && (o.options & opt_offer)) {
     memory::keyed* k = home->keys.find(o.key);
-    if (k && k->offer && k->offer->owner == this) offer_piece(*k->offer, o.length, true, {});
+    if (k && k->offer && k->offer->owner == this) offer_piece(*k->offer, o.length, o.options & opt_last, {});
   }
   if (o.kind == verb::write || o.kind == verb::reply) o.bytes = o.length;
   finish(o, {});

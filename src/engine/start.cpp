@@ -91,7 +91,6 @@ void prepare_read(op_state& o, const request& r) {
   take_target(o, r.where[0], access::read);
   o.options |= engine::opt_expect;
   if (!r.options.last && !(o.options & engine::opt_offer)) fail(o, errc::bad_option);
-  if (r.options.notify || r.options.durable || r.options.write8) fail(o, errc::bad_option);
 }
 
 void prepare_send(op_state& o, const request& r) {
@@ -119,7 +118,6 @@ void prepare_send(op_state& o, const request& r) {
     o.reply_fragments = static_cast<std::uint16_t>(list.size());
     o.reply_list = keep_list(list, &o.inline_reply, 1, o.options, engine::opt_reply_pooled);
   }
-  if (r.options.notify || r.options.durable || r.options.write8) fail(o, errc::bad_option);
 }
 
 void prepare_commit(op_state& o, const request& r) {
@@ -169,6 +167,11 @@ op_state* submit(op_state* o) {
 
 op_state* start(peer_state& p, const request& r) {
   op_state* o = make(of(p), r.kind, r.options);
+  const op_options& asked = r.options;
+  const bool of_write = asked.notify || asked.durable || asked.write8;
+  const bool of_transfer = !asked.last && r.kind != verb::write && r.kind != verb::read;
+  const bool of_send = !asked.reply.list().empty() && r.kind != verb::send;
+  if ((of_write && r.kind != verb::write) || of_transfer || of_send) fail(*o, errc::bad_option);
   switch (r.kind) {
     case verb::write:
       prepare_write(*o, r);

@@ -251,6 +251,7 @@ void node_state::rest() {
 
 void node_state::run(clock::time_point until) {
   runners_.fetch_add(1);
+  partitions_.front()->enter_run();
   clock::time_point busy_at = clock::now();
   while (!stop_.load()) {
     const std::size_t n = poll();
@@ -266,6 +267,7 @@ void node_state::run(clock::time_point until) {
         bounded ? std::chrono::duration_cast<std::chrono::nanoseconds>(until.time_since_epoch()).count() : INT64_MAX);
     // What woke it is polled for before it sleeps again, without a spin: that had its chance.
   }
+  partitions_.front()->leave_run();
   // A stop ends every run under way, and the next one when none is.
   if (runners_.fetch_sub(1) == 1)
     stop_.store(false);
