@@ -150,8 +150,17 @@ void release_resources(op_state& o) noexcept {
 }
 }  // namespace
 
+// A message needs no reply buffers of its own: the pointer serves for what keeps its session.
+void keep_session(op_state& m, std::shared_ptr<session> s) {
+  m.reply_list = reinterpret_cast<const const_buffer*>(new std::shared_ptr<session>(std::move(s)));
+}
+
+void drop_kept_session(op_state& m) noexcept {
+  delete reinterpret_cast<const std::shared_ptr<session>*>(std::exchange(m.reply_list, nullptr));
+}
+
 void free_orphan(op_state& m) noexcept {
-  delete static_cast<std::shared_ptr<session>*>(m.on_done_arg);
+  drop_kept_session(m);
   release_resources(m);
   free_op(m);
 }

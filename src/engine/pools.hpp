@@ -6,10 +6,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "kfx/detail/op_state.hpp"
 
 namespace kfx::engine {
+
+class session;
 
 /// A cleared op_state with a fresh id. Null when the system has no memory left.
 detail::op_state* allocate_op() noexcept;
@@ -17,6 +20,9 @@ void free_op(detail::op_state&) noexcept;
 /// By wire index; null when there was never one. It may be free or somebody else's: check `owner` and `kind`.
 detail::op_state* find_op(std::uint32_t index) noexcept;
 
+/// What an orphaned message needs of its session while somebody holds it.
+void keep_session(detail::op_state& message, std::shared_ptr<session>);
+void drop_kept_session(detail::op_state& message) noexcept;
 /// A message whose session is gone and whose holder let go.
 void free_orphan(detail::op_state&) noexcept;
 

@@ -150,7 +150,7 @@ void session::end_with_session(op_state& o, std::error_code code) {
 void session::orphan(op_state& m) {
   wire_.remove(m);
   m.options = (m.options | opt_aborted) & ~opt_credit;
-  m.on_done_arg = new std::shared_ptr<session>(shared_from_this());  // for message::from()
+  keep_session(m, shared_from_this());  // for message::from()
   m.bits.fetch_or(detail::op_orphan, std::memory_order_acq_rel);
 }
 

@@ -152,13 +152,13 @@ op_state* make(session& s, verb kind, const op_options& options) {
 }
 
 op_state* submit(op_state* o) {
-  o->bits.fetch_or(op_fresh, std::memory_order_relaxed);
   if (o->owner->stopped.load(std::memory_order_acquire)) {
     o->error = static_cast<int>(errc::node_stopped);
     o->error_domain = 0;
     o->bits.fetch_or(op_done | op_engine_gone, std::memory_order_acq_rel);
     return o;
   }
+  o->bits.fetch_or(op_fresh, std::memory_order_relaxed);
   o->home->submit(*o);
   return o;
 }

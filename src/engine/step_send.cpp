@@ -69,7 +69,8 @@ void session::finish_message(op_state& m) {
   if (!orphaned && (m.options & opt_listed)) wire_.remove(m);
   if (orphaned) {
     if (m.moved == message_replied) {
-      delete static_cast<std::shared_ptr<session>*>(std::exchange(m.on_done_arg, nullptr));
+      const std::shared_ptr<session> keep = shared_from_this();
+      drop_kept_session(m);
       m.kind = verb::reply;
       wire_.push_back(m);
       m.stage = stage_wire;

@@ -157,7 +157,7 @@ TEST_CASE("a rejected offer ends with the peer's error", "[offers]") {
   offer o = t.hand_over(w, memory.span(), access::write);
   must(t.who.reject(t.token, std::make_error_code(std::errc::no_space_on_device)));
   CHECK(error_of(o) == std::errc::no_space_on_device);
-  offer p = t.hand_over(w, memory.span(), access::read);
+  offer p = t.hand_over(w, memory.span(), access::read_write);
   must(t.who.reject(t.token, errc::not_found));
   CHECK(error_of(p) == errc::not_found);
   const auto late = error_of(t.who.write(noise().first(5), t.token));
