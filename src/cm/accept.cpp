@@ -133,6 +133,7 @@ manager::verdict manager::judge(const greeting& hello, const std::string& from) 
   const record_ptr known = by_id(own ? ~hello.session : hello.session);
   if (known && known->session->home->with_baton([&] { return known->session->id == hello.session; }))
     return judge_known(known, hello);
+  if (const record_ptr rec = own ? nullptr : proposer_of(hello)) return judge_accepted(rec, hello);
   verdict v;
   v.lost = hello.resume;
   if (own) {
@@ -181,6 +182,33 @@ manager::verdict manager::judge_known(const record_ptr& rec, const greeting& hel
     v.peer_taken = taken;
     v.rec = rec;
   });
+  return v;
+}
+
+/// The session this side proposed under that id, whose answer did not arrive: the peer agreed, and connects again
+/// first.
+manager::record_ptr manager::proposer_of(const greeting& hello) {
+  if (!hello.resume) return nullptr;
+  std::lock_guard lock(mutex_);
+  const auto found = std::find_if(records_.begin(), records_.end(), [&](const record_ptr& rec) {
+    return rec->proposed == hello.session && rec->session->home->with_baton([&] { return rec->session->id == 0; });
+  });
+  return found == records_.end() ? nullptr : *found;
+}
+
+/// It has acted on nothing of this side's, nor this side on anything of its.
+manager::verdict manager::judge_accepted(const record_ptr& rec, const greeting& hello) {
+  verdict v;
+  if (contested(*rec, hello)) {
+    v.refuse = make_refuse(refusal::race, make_error_code(errc::refused), "this side is connecting to that one");
+    return v;
+  }
+  if (hello.taken != 0) {
+    v.refuse = make_refuse(refusal::lost, make_error_code(errc::session_lost), "the counts of frames do not fit");
+    return v;
+  }
+  meet(*rec, hello);
+  v.rec = rec;
   return v;
 }
 

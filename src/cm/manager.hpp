@@ -133,6 +133,8 @@ class manager {
   asio::awaitable<void> refuse(raw_link& link, const greeting& why);
   verdict judge(const greeting& hello, const std::string& from);
   verdict judge_known(const record_ptr& rec, const greeting& hello);
+  record_ptr proposer_of(const greeting& hello);
+  verdict judge_accepted(const record_ptr& rec, const greeting& hello);
   void bury_former_lives(const greeting& hello);
   record_ptr successor_of(const greeting& hello);
   record_ptr awaited(const greeting& hello);

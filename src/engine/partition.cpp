@@ -202,8 +202,9 @@ void partition::release() {
   for (;;) {
     const bool must_wake = work_ready_.load(std::memory_order_relaxed) &&
                            (sleeping_.load(std::memory_order_relaxed) > 0 || napping_.load(std::memory_order_relaxed));
+    const bool unsent = !dirty_.empty() && sleeping_.load(std::memory_order_relaxed) > 0;
     baton_.unlock();
-    if (must_wake) wake();
+    if (must_wake || unsent) wake();
     if (submissions_.empty() || !baton_.try_lock()) return;
     drain();
     flush_dirty();

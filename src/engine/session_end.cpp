@@ -52,12 +52,15 @@ void session::acked(const tx_entry& e) {
 void session::settle(op_state& o) {
   if (o.stage != stage_wire || o.kind == verb::offer || o.kind == verb::message) return;
   if (o.unacked != 0 || (o.options & opt_expect) || !(o.options & opt_emitted) || direct_pending(o)) return;
-  if (o.kind == verb::serve && (o.options & opt_offer)) {
-    memory::keyed* k = home->keys.find(o.key);
-    if (k && k->offer && k->offer->owner == this) offer_piece(*k->offer, o.length, o.options & opt_last, {});
-  }
   if (o.kind == verb::write || o.kind == verb::reply) o.bytes = o.length;
+  const bool of_offer = o.kind == verb::serve && (o.options & opt_offer);
+  const std::uint64_t key = o.key, bytes = o.length;
+  const bool last = o.options & opt_last;
   finish(o, {});
+  if (!of_offer) return;
+  // Only now: ending the offer ends what is still served out of it, and this piece is not.
+  memory::keyed* k = home->keys.find(key);
+  if (k && k->offer && k->offer->owner == this) offer_piece(*k->offer, bytes, last, {});
 }
 
 void session::finish(op_state& o, std::error_code why) {

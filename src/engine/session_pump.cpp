@@ -12,6 +12,12 @@ namespace kfx::engine {
 using detail::op_state;
 using detail::verb;
 
+namespace {
+/// Pieces of large transfers that one holder of the baton moves before others have their turn. Where a put is a copy
+/// by this very thread, nothing else would end it.
+constexpr unsigned pieces_at_once = 4;
+}  // namespace
+
 lane_queue& session::queue(kfx::lane lane, bool answers) {
   if (lane == default_lane) {
     answer0_.answers = true;
@@ -213,7 +219,7 @@ session::emitted session::emit(lane_queue& q, op_state& o) {
 void session::pump() {
   if (!link_) return;
   bool room = replay() && emit_express();
-  while (room && round_first_) {
+  for (unsigned pieces = 0; room && round_first_ && pieces < pieces_at_once;) {
     lane_queue& q = *round_first_;
     op_state* o = q.head;
     const emitted r = o ? emit(q, *o) : emitted::held;
@@ -233,6 +239,7 @@ void session::pump() {
       move_to_wire(*o, stage_wire);
       settle(*o);
     }
+    pieces += r == emitted::more;
     if (r != emitted::held) wake(q);
     room = emit_express();
   }

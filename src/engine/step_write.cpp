@@ -107,10 +107,12 @@ bool session::act_notify(landing& l) {
   if (!admit()) return false;
   memory::keyed k;
   const std::error_code e = check(h.a, h.b, l.ext[1], access::write, k);
-  if (e)
+  if (e) {
     answer(h.index(), h.lane, e, 0, true);
-  else
-    tell(h, h.a, h.b, l.ext[1], l.ext[0]);
+    return true;
+  }
+  if (k.offer) offer_piece(*k.offer, l.ext[1], h.flags() & wire::closes, {});
+  tell(h, h.a, h.b, l.ext[1], l.ext[0]);
   return true;
 }
 
