@@ -114,10 +114,8 @@ asio::awaitable<void> manager::admit(raw_link& link, const greeting& hello) {
   }
   const std::uint64_t ticket = ++v.rec->ticket;
   greeting welcome = self(wire::type::welcome);
-  welcome.session = hello.session;
+  welcome.session = v.session;
   welcome.lost = v.lost;
-  // The lost session's number may still mean that one to the peer, should this answer not arrive.
-  if (v.lost) welcome.session = base::random_u64();
   welcome.taken = v.taken;
   engine::session& s = *v.rec->session;
   welcome.epoch = s.home->with_baton([&] { return std::max(hello.epoch, s.next_epoch()); });
@@ -133,8 +131,13 @@ manager::verdict manager::judge(const greeting& hello, const std::string& from) 
   const record_ptr known = by_id(own ? ~hello.session : hello.session);
   if (known && known->session->home->with_baton([&] { return known->session->id == hello.session; }))
     return judge_known(known, hello);
-  if (const record_ptr rec = own ? nullptr : proposer_of(hello)) return judge_accepted(rec, hello);
+  if (const record_ptr rec = own ? nullptr : proposer_of(hello)) {
+    verdict crossed = judge_crossed(rec, hello);
+    if (crossed.rec || crossed.refuse.kind == wire::type::refuse) return crossed;
+  }
   verdict v;
+  // A lost session's number may still mean that one to the peer, should the answer not arrive.
+  v.session = hello.resume ? base::random_u64() : hello.session;
   v.lost = hello.resume;
   if (own) {
     v.rec = newcomer(hello, from);
@@ -178,6 +181,7 @@ manager::verdict manager::judge_known(const record_ptr& rec, const greeting& hel
       v.refuse = make_refuse(refusal::lost, make_error_code(errc::session_lost), "the counts of frames do not fit");
       return;
     }
+    v.session = s.id;
     v.taken = s.fence();
     v.peer_taken = taken;
     v.rec = rec;
@@ -185,30 +189,34 @@ manager::verdict manager::judge_known(const record_ptr& rec, const greeting& hel
   return v;
 }
 
-/// The session this side proposed under that id, whose answer did not arrive: the peer agreed, and connects again
-/// first.
+/// The session that this side proposed under that id without hearing the answer. The peer agreed, it seems, and both
+/// sides went on to connect.
 manager::record_ptr manager::proposer_of(const greeting& hello) {
   if (!hello.resume) return nullptr;
   std::lock_guard lock(mutex_);
   const auto found = std::find_if(records_.begin(), records_.end(), [&](const record_ptr& rec) {
-    return rec->proposed == hello.session && rec->session->home->with_baton([&] { return rec->session->id == 0; });
+    return rec->proposed == hello.session || rec->given_up == hello.session;
   });
   return found == records_.end() ? nullptr : *found;
 }
 
-/// It has acted on nothing of this side's, nor this side on anything of its.
-manager::verdict manager::judge_accepted(const record_ptr& rec, const greeting& hello) {
+/// Two proposals crossed, and each side may have agreed to the other's. As long as no frame of either was acted on,
+/// they are one session still; this side's id is the one to use. Else `rec` and the refusal stay empty.
+manager::verdict manager::judge_crossed(const record_ptr& rec, const greeting& hello) {
   verdict v;
   if (contested(*rec, hello)) {
     v.refuse = make_refuse(refusal::race, make_error_code(errc::refused), "this side is connecting to that one");
     return v;
   }
-  if (hello.taken != 0) {
-    v.refuse = make_refuse(refusal::lost, make_error_code(errc::session_lost), "the counts of frames do not fit");
-    return v;
-  }
-  meet(*rec, hello);
-  v.rec = rec;
+  engine::session& s = *rec->session;
+  s.home->with_baton([&] {
+    const bool same_peer = s.id == 0 || s.remote.incarnation == hello.incarnation;
+    if (!same_peer || hello.taken != 0 || s.taken() != 0 || !s.plausible(0)) return;
+    v.session = s.id != 0 ? s.id : hello.session;
+    v.taken = s.fence();
+    v.rec = rec;
+  });
+  if (v.rec) meet(*rec, hello);
   return v;
 }
 

@@ -83,7 +83,8 @@ class manager {
   struct verdict {
     record_ptr rec;  ///< null: refuse
     bool lost = false;
-    std::uint32_t taken = 0;  ///< by this side
+    std::uint64_t session = 0;  ///< the id both sides use from here on
+    std::uint32_t taken = 0;    ///< by this side
     std::uint32_t peer_taken = 0;
     greeting refuse{};
   };
@@ -134,7 +135,7 @@ class manager {
   verdict judge(const greeting& hello, const std::string& from);
   verdict judge_known(const record_ptr& rec, const greeting& hello);
   record_ptr proposer_of(const greeting& hello);
-  verdict judge_accepted(const record_ptr& rec, const greeting& hello);
+  verdict judge_crossed(const record_ptr& rec, const greeting& hello);
   void bury_former_lives(const greeting& hello);
   record_ptr successor_of(const greeting& hello);
   record_ptr awaited(const greeting& hello);

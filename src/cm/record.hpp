@@ -31,6 +31,7 @@ struct record : std::enable_shared_from_this<record> {
 
   std::uint64_t id = 0;        ///< of the session as last agreed; stays known after the session was reset
   std::uint64_t proposed = 0;  ///< for a fresh session; the same until somebody agreed to it
+  std::uint64_t given_up = 0;  ///< proposed once, and never in use here; the peer may have agreed to it nevertheless
   bool separate = false;       ///< there is another session with this peer, and this one is meant too
   bool connecting = false;     ///< a coroutine tries
   bool dialling = false;       ///< right now: its hello may be under way

@@ -279,7 +279,10 @@ std::size_t partition::frames(std::int64_t now) {
       drop_hot(i);
       continue;
     }
-    if (s.blocked()) s.pump();  // room may have come
+    if (s.blocked()) {  // room may have come
+      s.pump();
+      s.poll_over();
+    }
     s.flush();
     ++i;
   }

@@ -238,7 +238,7 @@ class session final : public detail::peer_state,
   void send_cancel(detail::op_state&);
   void end_serves(detail::op_state& source);
   void refuse_serve(detail::op_state&, std::error_code);
-  void settle_seen(std::uint32_t peer_taken);
+  void skip_seen(std::uint32_t peer_taken);
   std::int64_t credits_out() const noexcept;
   void end_doomed();
   void end_with_session(detail::op_state&, std::error_code);
@@ -315,8 +315,10 @@ class session final : public detail::peer_state,
   std::uint32_t live_ops_ = 0;  ///< this side's requests without a result, and answers not acknowledged
   // inbound
   std::uint32_t rx_taken_ = 0;
-  std::uint32_t rx_told_ = 0;  ///< the last ack that went out
-  bool ack_urgent_ = false;    ///< the peer's ops wait for the ack
+  std::uint32_t rx_told_ = 0;         ///< the last ack that went out
+  std::uint32_t errors_waiting_ = 0;  ///< failures among the results that have not been emitted yet
+  bool mute() const noexcept { return errors_waiting_ != 0 || replay_at_ < log_.size(); }
+  bool ack_urgent_ = false;  ///< the peer's ops wait for the ack
   bool pong_owed_ = false;
   std::uint64_t pong_value_ = 0;
   std::uint32_t inbound_ = 0;  ///< the peer's requests that hold a credit here

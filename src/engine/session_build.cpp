@@ -58,7 +58,9 @@ bool session::put_frame(wire::head h, std::span<const std::uint64_t> ext, std::s
                         std::uint64_t body_bytes, op_state* owner) {
   h.words = static_cast<std::uint8_t>(4 + ext.size());
   h.length = static_cast<std::uint32_t>(h.head_bytes() + body_bytes);
-  h.ack = rx_taken_;
+  // Success must not be acknowledged before the failures that go ahead of it: until then an ack says nothing.
+  const bool silent = mute();
+  h.ack = silent ? rx_taken_ - wire::says_nothing : rx_taken_;
   std::byte head_bytes[wire::max_head];
   const bool in_place = body_bytes <= copy_limit;
   std::byte* p = in_place ? space(h.length) : head_bytes;
@@ -78,8 +80,10 @@ bool session::put_frame(wire::head h, std::span<const std::uint64_t> ext, std::s
     ++owner->lent;
     home->make_dirty(*this);
   }
-  rx_told_ = h.ack;
-  ack_urgent_ = false;
+  if (!silent) {
+    rx_told_ = h.ack;
+    ack_urgent_ = false;
+  }
   return true;
 }
 

@@ -189,6 +189,7 @@ void session::cancel(op_state& o, std::error_code why) {
 
 bool session::process_ack(std::uint32_t ack) {
   std::uint32_t n = ack - tx_acked_;
+  if (static_cast<std::int32_t>(n) < 0) return true;  // an ack that says nothing
   if (n > log_.numbered()) return false;
   tx_acked_ = ack;
   while (n > 0) {

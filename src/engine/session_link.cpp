@@ -66,12 +66,11 @@ void session::attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken,
   if (link_) drop_link(make_error_code(std::errc::connection_reset));
   graveyard_.reset();
   puts_to_frames();
-  settle_seen(peer_taken);
-  for (std::size_t i = 0; i < log_.size(); ++i) log_.number(i);
+  skip_seen(peer_taken);
   link_ = std::move(l);
   epoch_ = epoch;
-  replay_at_ = 0;
-  rx_told_ = rx_taken_;
+  rx_told_ = rx_taken_ - 1;  // the first frame, or an ack of its own, tells the peer
+  ack_urgent_ = true;
   credits_ = static_cast<std::int64_t>(credits) - credits_out();
   last_heard_ = last_used_ = now_ns();
   probes_ = 0;
@@ -85,15 +84,13 @@ void session::attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken,
   home->make_dirty(*this);
 }
 
-/// Everything before the last frame that the peer saw is settled, puts included: they were placed before it.
-void session::settle_seen(std::uint32_t peer_taken) {
+/// What the peer acted on is not repeated. It stays in the log until an ack says that no failure came of it; what is
+/// left of the puts becomes numbered like the frames among which it is repeated.
+void session::skip_seen(std::uint32_t peer_taken) {
   std::uint32_t n = peer_taken - tx_acked_;
-  tx_acked_ = peer_taken;
-  while (n > 0) {
-    const tx_entry e = log_.pop();
-    n -= e.numbered;
-    acked(e);
-  }
+  replay_at_ = 0;
+  for (; n > 0; ++replay_at_) n -= log_.at(replay_at_).numbered;
+  for (std::size_t i = replay_at_; i < log_.size(); ++i) log_.number(i);
 }
 
 /// Requests of ours that hold a credit at the peer.
@@ -121,6 +118,7 @@ void session::reset(std::error_code code, bool all) {
   credits_ = 0;
   credit_waiters_.clear();
   failed_.clear();
+  errors_waiting_ = 0;
   std::vector<op_state*> ending;
   each_op([&](op_state& o) {
     const bool reached = o.options & (opt_started | opt_answer);
@@ -214,6 +212,7 @@ void session::poll_over() {
     pong_owed_ = false;
     send_control(wire::type::pong, pong_value_);
   }
+  if (mute()) return;
   if ((ack_urgent_ && rx_told_ != rx_taken_) || rx_taken_ - rx_told_ >= 64) {
     last_used_ = now_ns();
     send_control(wire::type::ack);
@@ -221,7 +220,7 @@ void session::poll_over() {
 }
 
 void session::settle_acks() {
-  if (link_ && rx_told_ != rx_taken_) send_control(wire::type::ack);
+  if (link_ && !mute() && rx_told_ != rx_taken_) send_control(wire::type::ack);
 }
 
 void session::tick(std::int64_t now) {

@@ -58,6 +58,7 @@ void session::enqueue(op_state& o) {
 }
 
 void session::express(op_state& o) {
+  errors_waiting_ += o.fragments == static_cast<std::uint16_t>(wire::type::result) && o.error != 0;
   o.stage = stage_express;
   express_.push_back(o);
   home->make_dirty(*this);
@@ -116,6 +117,7 @@ bool session::emit_express() {
     const auto type = static_cast<wire::type>(o->fragments);
     const std::uint8_t flags = type == wire::type::cancel && (o->options & opt_expect) ? wire::wants_result : 0;
     if (!log({o, 0, 0, type, flags, true})) return false;
+    if (type == wire::type::result && o->error != 0) --errors_waiting_;
     if (o->options & opt_credit) {  // it ends a request of the peer, which may send another one now
       o->options &= ~opt_credit;
       --inbound_;

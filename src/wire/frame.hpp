@@ -84,6 +84,8 @@ struct head {
 static_assert(sizeof(head) == 32);
 static_assert(std::endian::native == std::endian::little, "a big-endian port needs byte swaps in load and store");
 
+/// An ack so far behind is no ack.
+inline constexpr std::uint32_t says_nothing = 1u << 30;
 inline constexpr std::size_t head_size = 32;
 inline constexpr std::size_t max_ext = 5;
 inline constexpr std::size_t max_head = head_size + 8 * max_ext;
