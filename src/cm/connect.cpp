@@ -148,6 +148,7 @@ asio::awaitable<manager::link_or_failure> manager::dial(backend::backend& b, con
 greeting manager::hello_of(record& rec) {
   greeting g = self(wire::type::hello);
   g.scheme = rec.scheme;
+  g.separate = rec.separate;
   engine::session& s = *rec.session;
   s.home->with_baton([&] {
     g.resume = s.id != 0;
@@ -159,7 +160,6 @@ greeting manager::hello_of(record& rec) {
   if (rec.proposed == 0) rec.proposed = base::random_u64();
   g.session = rec.proposed;
   g.previous = rec.id;
-  g.separate = rec.separate;
   return g;
 }
 

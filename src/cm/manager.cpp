@@ -150,7 +150,7 @@ bool manager::attach(const record_ptr& rec, std::uint64_t ticket, raw_link& link
   });
   if (!attached) return false;
   know(rec, welcome.session);
-  if (rec->proposed != 0) rec->given_up = rec->proposed == id ? 0 : rec->proposed;
+  if (rec->proposed != 0) rec->given_up = rec->proposed == welcome.session ? 0 : rec->proposed;
   rec->proposed = 0;
   rec->separate = false;
   rec->changed.cancel();
