@@ -118,7 +118,12 @@ asio::awaitable<void> manager::admit(raw_link& link, const greeting& hello) {
   welcome.lost = v.lost;
   welcome.taken = v.taken;
   engine::session& s = *v.rec->session;
-  welcome.epoch = s.home->with_baton([&] { return std::max(hello.epoch, s.next_epoch()); });
+  // A welcome that was sent may have been read: the session exists before it goes out, whatever becomes of this link.
+  s.home->with_baton([&] {
+    s.id = v.session;
+    welcome.epoch = std::max(hello.epoch, s.next_epoch());
+  });
+  agree(v.rec, v.session);
   const std::error_code unsent = co_await link.send(welcome, clock::now() + patience);
   if (unsent) co_return;
   s.home->with_baton([&] { s.chosen = "the peer connected by " + from; });

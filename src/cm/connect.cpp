@@ -195,7 +195,7 @@ manager::outcome manager::welcomed(const record_ptr& rec, std::uint64_t ticket, 
     return same;
   });
   if (!fits) {
-    rec->proposed = 0;
+    if (rec->proposed != 0) rec->given_up = std::exchange(rec->proposed, 0);
     return then::again;
   }
   if (attach(rec, ticket, link, welcome, welcome.taken, welcome)) return then::linked;

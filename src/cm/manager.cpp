@@ -103,6 +103,15 @@ void manager::know(const record_ptr& rec, std::uint64_t id) {
   ids_[id ^ mask] = rec;
 }
 
+/// From here on both sides mean this session by that id, as far as this side can tell.
+void manager::agree(const record_ptr& rec, std::uint64_t id) {
+  know(rec, id);
+  if (rec->proposed != 0) rec->given_up = rec->proposed;
+  if (rec->given_up == id) rec->given_up = 0;
+  rec->proposed = 0;
+  rec->separate = false;
+}
+
 greeting manager::self(wire::type kind) const {
   const backend::context& ctx = around_.ctx;
   greeting g;
@@ -149,10 +158,7 @@ bool manager::attach(const record_ptr& rec, std::uint64_t ticket, raw_link& link
     return true;
   });
   if (!attached) return false;
-  know(rec, welcome.session);
-  if (rec->proposed != 0) rec->given_up = rec->proposed == welcome.session ? 0 : rec->proposed;
-  rec->proposed = 0;
-  rec->separate = false;
+  agree(rec, welcome.session);
   rec->changed.cancel();
   if (rec->told_up) tell(*rec, peer_event::down);
   tell(*rec, peer_event::up);

@@ -95,6 +95,7 @@ class manager {
   record_ptr add(const std::string& uri, const engine::session_settings& settings, const std::string& peer);
   record_ptr by_id(std::uint64_t key) const;
   void know(const record_ptr& rec, std::uint64_t id);
+  void agree(const record_ptr& rec, std::uint64_t id);
   greeting self(wire::type kind) const;
   void tell(record& rec, peer_event e);
   bool meet(record& rec, const greeting& peer);

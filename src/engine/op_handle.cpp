@@ -94,7 +94,7 @@ std::string explain(const op_state& o) {
   if (!o.is_done()) return text + " is under way";
   const std::error_code e = error_of(o);
   if (!e) return text + " completed, " + std::to_string(o.bytes) + " bytes";
-  return text + partition::explain_failure(o, e);
+  return partition::explain_failure(o, e);
 }
 
 }  // namespace kfx::detail

@@ -223,6 +223,8 @@ class session final : public detail::peer_state,
   void withdraw_direct(detail::op_state&);
   void resolve_answered(detail::op_state&, std::error_code, std::uint64_t key);
   void trim_log();
+  void repeat_puts();
+  static bool to_repeat(const detail::op_state&) noexcept;
   emitted hold(lane_queue&, bool for_credit);
   void running(lane_queue&, detail::op_state&, std::uint32_t& count);
   void not_running(detail::op_state&);
@@ -295,10 +297,12 @@ class session final : public detail::peer_state,
   std::unique_ptr<backend::link> graveyard_;  ///< closed, but perhaps still on the stack
   std::error_code doomed_{};                  ///< drop the link after this burst
   std::uint16_t epoch_ = 0;
+  std::uint16_t key_epoch_ = 0;  ///< of the one-sided keys of this link, in tokens and answers
   // outbound
   std::span<std::byte> window_{};
   std::size_t window_used_ = 0;
   tx_log log_;
+  tx_log puts_;                ///< on links that do not order puts before frames: an ack says nothing about these
   std::size_t replay_at_ = 0;  ///< entries of log_ before this are on the link
   std::uint32_t tx_acked_ = 0;
   lane_queue request0_, answer0_;

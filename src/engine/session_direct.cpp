@@ -2,8 +2,9 @@
 /// @file
 /// One-sided transfers: which ops use them, how their pieces go out, and what happens to them when a link is lost.
 ///
-/// A put takes no number. It is settled when its op is (all puts placed), or when the peer saw a later frame. What is
-/// not settled when a link dies is repeated as framed writes, in place, before any later effect of the lane.
+/// A put takes no number. It is settled when its op is (all puts placed) or, where the link places puts before later
+/// frames, when the peer saw a later frame. What is not settled when a link dies is repeated as framed writes: where
+/// the log has it, or, where frames of its lane waited for it anyway, behind the log.
 
 #include <algorithm>
 #include <array>
@@ -31,7 +32,7 @@ bool session::choose_direct(lane_queue& q, op_state& o, bool& held) {
   }
   if (!memory || (o.options & opt_framed) || (o.options & opt_started)) return false;
   if ((o.options & opt_durable) || ((o.options & opt_write8) && !memory->caps().atomic8)) return false;
-  const bool hinted = o.direct != 0 && o.epoch == epoch_;
+  const bool hinted = o.direct != 0 && o.epoch == key_epoch_;
   if (!hinted) {
     if (o.options & (opt_offer | opt_payload)) return false;
     direct_key* k = direct_keys_.find(o.key);
@@ -43,7 +44,7 @@ bool session::choose_direct(lane_queue& q, op_state& o, bool& held) {
     if (k->state == direct_key::asking) held = true;
     if (k->state != direct_key::usable) return false;
     o.direct = k->key;
-    o.epoch = epoch_;
+    o.epoch = key_epoch_;
   }
   // Never mixed with framed transfers of this lane, and a get not ahead of puts the link does not order.
   const bool get_behind_puts = o.kind == verb::read && q.direct_running != 0 && !memory->caps().placed_before_frames;
@@ -75,9 +76,12 @@ void session::ask_direct_key(std::uint64_t key) {
 
 void session::resolve_answered(op_state& r, std::error_code error, std::uint64_t key) {
   if (direct_key* k = direct_keys_.find(key)) {
-    const bool usable = !error && r.direct != 0;
-    k->state = usable ? direct_key::usable : direct_key::none;
-    k->key = r.direct;
+    if (!error && r.direct != 0 && r.epoch != key_epoch_) {  // answered over a link that is no more: ask again
+      direct_keys_.erase(key);
+    } else {
+      k->state = !error && r.direct != 0 ? direct_key::usable : direct_key::none;
+      k->key = r.direct;
+    }
   }
   wake_all();
 }
@@ -87,7 +91,7 @@ bool session::act_resolve(landing& l) {
   const std::uint64_t key = l.head.a;
   backend::remote_memory* memory = settings.direct && link_ ? link_->direct() : nullptr;
   memory::keyed* k = home->keys.find(key);
-  std::uint64_t answer_key = 0;
+  backend::direct_key answer_key = 0;
   if (memory && k && k->region) {
     if (backend::direct_key* had = shared_keys_.find(key)) {
       answer_key = *had;
@@ -96,7 +100,7 @@ bool session::act_resolve(landing& l) {
       shared_keys_.insert(key, *shared);
     }
   }
-  answer(l.head.index(), l.head.lane, {}, 0, false, answer_key);
+  answer(l.head.index(), l.head.lane, {}, 0, false, std::uint64_t{key_epoch_} << 32 | answer_key);
   return true;
 }
 
@@ -110,7 +114,7 @@ std::uint32_t session::share_direct(op_state& o, access rights) {
   const auto key = memory->share({into_scratch.data(), o.fragments}, rights);
   if (!key) return 0;
   o.direct = *key;
-  o.epoch = epoch_;
+  o.epoch = key_epoch_;
   o.options |= opt_shared;
   return *key;
 }
@@ -119,13 +123,13 @@ std::uint32_t session::share_direct(op_state& o, access rights) {
 void session::share_offer(op_state& o, remote_region::fields& f) {
   if (o.stage != stage_wire) return;
   f.direct = share_direct(o, static_cast<access>(o.imm));
-  f.epoch = epoch_;
+  f.epoch = key_epoch_;
 }
 
 void session::withdraw_direct(op_state& o) {
   if (!(o.options & opt_shared)) return;
   o.options &= ~opt_shared;
-  if (link_ && link_->direct() && o.epoch == epoch_) link_->direct()->withdraw(o.direct);
+  if (link_ && link_->direct() && o.epoch == key_epoch_) link_->direct()->withdraw(o.direct);
 }
 
 session::emitted session::emit_direct(lane_queue& q, op_state& o) {
@@ -141,9 +145,10 @@ session::emitted session::emit_direct(lane_queue& q, op_state& o) {
     if (o.kind == verb::write) {
       room = memory.put(o.direct, o.offset + o.moved, {from_scratch.data(), n}, c);
       if (room) {
-        log_.push({&o, o.moved, static_cast<std::uint32_t>(take), wire::type::write,
+        (caps.placed_before_frames ? log_ : puts_)
+            .push({&o, o.moved, static_cast<std::uint32_t>(take), wire::type::write,
                    static_cast<std::uint8_t>(o.options & opt_offer ? wire::offer : 0), false});
-        ++replay_at_;
+        replay_at_ += caps.placed_before_frames;
         ++o.unacked;
       }
     } else {
@@ -193,8 +198,10 @@ void session::on_direct(backend::cookie c, std::error_code error) {
   --o->lent;
   if (o->stage >= stage_quieting) return;
   if (error) {
-    const bool refused = error == errc::access_denied || error == errc::out_of_bounds || error == errc::stale_region ||
-                         error == errc::misaligned;
+    // A flush speaks for the puts of all: what of them is lost shows when they are repeated.
+    const bool refused =
+        !(o->options & opt_flushing) && (error == errc::access_denied || error == errc::out_of_bounds ||
+                                         error == errc::stale_region || error == errc::misaligned);
     if (refused)
       finish(*o, error);
     else
@@ -226,11 +233,10 @@ void session::direct_settled(op_state& o, std::error_code) {
       wake(q);
     else
       not_running(o);
-    return;
+  } else {
+    not_running(o);
+    if (o.stage == stage_wire) finish(o, {});
   }
-  not_running(o);
-  if (o.stage != stage_wire) return;
-  finish(o, {});
   trim_log();
 }
 
@@ -245,13 +251,29 @@ void session::direct_lost() {
   each_op(forget);
 }
 
+/// Moves the puts that are to be repeated behind the log, and forgets the rest.
+void session::repeat_puts() {
+  std::vector<tx_entry> over;
+  while (!puts_.empty()) {
+    const tx_entry e = puts_.pop();
+    if (to_repeat(*e.op))
+      log_.push(e);
+    else
+      over.push_back(e);
+  }
+  for (const tx_entry& e : over) acked(e);
+}
+
 /// Before another link: unsettled puts become framed writes where they stand in the log; unsettled gets start anew.
 void session::puts_to_frames() {
+  repeat_puts();
   for (std::size_t i = log_.size(); i-- > 0;) {
     tx_entry& e = log_.at(i);
     if (e.numbered) continue;
     const bool final_piece = e.offset + e.length == e.op->length && !(e.op->options & opt_tail);
     if (final_piece) e.flags |= wire::last;
+    // The closing frame says how many bytes it was: the pieces are counted once.
+    if (e.op->options & opt_tail) e.flags &= static_cast<std::uint8_t>(~wire::offer);
   }
   std::vector<op_state*> gets;
   each_op([&](op_state& o) {

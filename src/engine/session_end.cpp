@@ -142,9 +142,13 @@ void session::conclude(op_state& o) {
     return;
   }
   if (failed && (o.options & opt_started) && wired) send_cancel(o);
+  const bool direct = o.options & opt_direct;
   home->publish(o);
   home->after_done(id, !failed);
-  if (!wired) retire(o);
+  if (!wired)
+    retire(o);
+  else if (direct)
+    trim_log();
 }
 
 void session::on_quiet(backend::cookie c) {
@@ -202,9 +206,12 @@ bool session::process_ack(std::uint32_t ack) {
   return true;
 }
 
-/// Puts at the front of the log whose op is settled need no repetition any more.
+bool session::to_repeat(const op_state& o) noexcept { return direct_pending(o) && o.stage < stage_quieting; }
+
+/// Puts at the front whose op is settled, or ended, need no repetition any more.
 void session::trim_log() {
-  while (!log_.empty() && !log_.front().numbered && !direct_pending(*log_.front().op)) {
+  while (!puts_.empty() && !to_repeat(*puts_.front().op)) acked(puts_.pop());
+  while (!log_.empty() && !log_.front().numbered && !to_repeat(*log_.front().op)) {
     const tx_entry e = log_.pop();
     if (replay_at_ > 0) --replay_at_;
     acked(e);

@@ -28,7 +28,7 @@ session::~session() = default;
 bool session::plausible(std::uint32_t peer_taken) const noexcept { return peer_taken - tx_acked_ <= log_.numbered(); }
 
 bool session::quiet() const noexcept {
-  return live_ops_ == 0 && log_.empty() && inbound_ == 0 && express_.empty() && wire_.empty();
+  return live_ops_ == 0 && log_.empty() && puts_.empty() && inbound_ == 0 && express_.empty() && wire_.empty();
 }
 
 std::uint32_t session::fence() {
@@ -69,6 +69,8 @@ void session::attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken,
   skip_seen(peer_taken);
   link_ = std::move(l);
   epoch_ = epoch;
+  // Tokens of other sessions have epochs too: theirs must not look like this link's.
+  key_epoch_ = static_cast<std::uint16_t>(epoch ^ id ^ id >> 16 ^ id >> 32 ^ id >> 48);
   rx_told_ = rx_taken_ - 1;  // the first frame, or an ack of its own, tells the peer
   ack_urgent_ = true;
   credits_ = static_cast<std::int64_t>(credits) - credits_out();
@@ -112,6 +114,7 @@ std::int64_t session::credits_out() const noexcept {
 void session::reset(std::error_code code, bool all) {
   if (link_) drop_link(code);
   while (!log_.empty()) --log_.pop().op->unacked;
+  while (!puts_.empty()) --puts_.pop().op->unacked;
   replay_at_ = 0;
   tx_acked_ = rx_taken_ = rx_told_ = 0;
   inbound_ = 0;

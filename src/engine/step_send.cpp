@@ -32,7 +32,7 @@ bool session::act_send(landing& l, const_buffer body) {
   m->options |= opt_credit | (eager ? opt_eager : 0u) | (h.flags() & wire::wants_reply ? opt_reply : 0u);
   m->header_size = static_cast<std::uint32_t>(header_size);
   m->direct = static_cast<std::uint32_t>(l.ext[0]);
-  m->epoch = epoch_;
+  m->epoch = key_epoch_;
   if (!body.empty()) {
     auto* copy = static_cast<std::byte*>(pool_allocate(body.size()));
     std::memcpy(copy, body.data(), body.size());
@@ -129,7 +129,10 @@ bool session::act_result(landing& l) {
   if (o->stage < stage_quieting) {
     o->bytes = h.a;
     o->method = static_cast<kfx::method>((h.b >> 40) & 0xff);
-    if (o->kind == verb::resolve) o->direct = static_cast<std::uint32_t>(l.ext[0]);
+    if (o->kind == verb::resolve) {
+      o->direct = static_cast<std::uint32_t>(l.ext[0]);
+      o->epoch = static_cast<std::uint16_t>(l.ext[0] >> 32);
+    }
   }
   answered(*o, error);
   return true;

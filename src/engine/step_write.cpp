@@ -65,7 +65,7 @@ bool session::act_write(landing& l) {
   const bool had_failed = earlier != failed_.end();
   std::error_code error = had_failed ? earlier->code : l.error;
   if (last && had_failed) failed_.erase(earlier);
-  if (!error && l.op) offer_piece(*l.op, h.body_bytes(), h.flags() & wire::closes, {});
+  if (!error && l.op && (h.flags() & wire::offer)) offer_piece(*l.op, h.body_bytes(), h.flags() & wire::closes, {});
   const bool answered = h.flags() & wire::wants_result;
   if (error && !had_failed && !last) failed_.push_back({op, error});
   if (!answered) {

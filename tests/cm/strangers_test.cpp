@@ -73,11 +73,16 @@ class plain {
     REQUIRE(g.has_value());
     return *g;
   }
+  /// The other side closed. What it still said is read and dropped.
   bool ended(std::chrono::milliseconds within) {
-    pollfd p{fd_, POLLIN, 0};
-    if (::poll(&p, 1, static_cast<int>(within.count())) <= 0) return false;
-    std::byte b;
-    return ::recv(fd_, &b, 1, MSG_PEEK) <= 0;
+    const auto until = clock::now() + within;
+    for (;;) {
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - clock::now());
+      pollfd p{fd_, POLLIN, 0};
+      if (left.count() <= 0 || ::poll(&p, 1, static_cast<int>(left.count())) <= 0) return false;
+      std::byte b[1024];
+      if (::recv(fd_, b, sizeof b, 0) <= 0) return true;
+    }
   }
 
  private:

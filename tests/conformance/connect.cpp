@@ -95,6 +95,7 @@ TEST_CASE("the first ops of many threads share one connection", "[connect]") {
     });
   for (auto& t : threads) t.join();
   CHECK(failures == 0);
+  CHECK(e.up.reaches(1));
   if (!under_test().cuts()) CHECK(e.up.value() == 1);
 }
 
