@@ -198,8 +198,7 @@ std::chrono::nanoseconds manager::review(const record_ptr& rec, std::int64_t now
     if (s.linked()) return sooner(sooner(is.keepalive / 2, is.limit / 8), is.idle / 4);
     const nanoseconds left = is.retention - nanoseconds(now - s.unlinked_since());
     if (s.id != 0 && left.count() <= 0) s.reset(make_error_code(errc::session_lost), rec->target.scheme.empty());
-    if (s.wanting()) return is.limit / 8;
-    if (s.id != 0) return left;
+    if (s.wanting()) return s.id != 0 ? sooner(left, is.limit / 8) : is.limit / 8;
     if (rec->named || rec->connecting) return nanoseconds(0);
     if (left.count() > 0) return left;
     // One reference is the record's, one the partition's.

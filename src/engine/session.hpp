@@ -104,8 +104,8 @@ class session final : public detail::peer_state,
   void reset(std::error_code code, bool all);
   /// Nothing under way, in either direction.
   bool quiet() const noexcept;
-  /// There are ops that need a link.
-  bool wanting() const noexcept { return live_ops_ != 0; }
+  /// It needs a link: for its own ops, or because the peer, who may have no way to connect, perhaps has some.
+  bool wanting() const noexcept { return live_ops_ != 0 || id != 0; }
   std::uint32_t taken() const noexcept { return rx_taken_; }
   std::int64_t last_heard() const noexcept { return last_heard_; }
   std::int64_t last_used() const noexcept { return last_used_; }
@@ -241,7 +241,7 @@ class session final : public detail::peer_state,
   void end_serves(detail::op_state& source);
   void refuse_serve(detail::op_state&, std::error_code);
   void skip_seen(std::uint32_t peer_taken);
-  std::int64_t credits_out() const noexcept;
+  std::int64_t credits_out() noexcept;
   void end_doomed();
   void end_with_session(detail::op_state&, std::error_code);
   void orphan(detail::op_state& message);

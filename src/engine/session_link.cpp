@@ -95,19 +95,18 @@ void session::skip_seen(std::uint32_t peer_taken) {
   for (std::size_t i = replay_at_; i < log_.size(); ++i) log_.number(i);
 }
 
-/// Requests of ours that hold a credit at the peer.
-std::int64_t session::credits_out() const noexcept {
-  std::int64_t n = 0;
-  const auto count = [&n](const lane_queue& list) {
-    for (op_state* o = list.head; o; o = o->queue_next)
-      if ((o->options & opt_credit) && !(o->options & opt_answer) && o->kind != verb::message &&
-          o->kind != verb::result)
-        ++n;
+/// Requests of ours that hold a credit at the peer. Those that did not use theirs give it back: one that starts anew
+/// ahead of them may need it.
+std::int64_t session::credits_out() noexcept {
+  const auto give_back = [](const lane_queue& q) {
+    for (op_state* o = q.head; o; o = o->queue_next) o->options &= ~opt_credit;
   };
-  count(wire_);
-  count(request0_);
+  give_back(request0_);
   for (auto& [key, q] : queues_)
-    if (!q->answers) count(*q);
+    if (!q->answers) give_back(*q);
+  std::int64_t n = 0;
+  for (op_state* o = wire_.head; o; o = o->queue_next)
+    n += (o->options & opt_credit) && !(o->options & opt_answer) && o->kind != verb::message && o->kind != verb::result;
   return n;
 }
 

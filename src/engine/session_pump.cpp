@@ -202,11 +202,10 @@ session::emitted session::emit(lane_queue& q, op_state& o) {
     return emit_slices(o, wire::type::data, o.options & opt_offer ? wire::wants_result : 0);
   }
   if (o.kind == verb::reply) return emit_slices(o, wire::type::reply, o.options & opt_user ? wire::wants_result : 0);
-  if (o.options & opt_tail) return emit_tail(q, o);
   const bool moves = o.kind == verb::write || o.kind == verb::read;
-  const bool needs_credit = o.kind == verb::send || o.kind == verb::read || o.kind == verb::open ||
-                            o.kind == verb::commit || (o.options & opt_expect && o.kind == verb::write);
+  const bool needs_credit = (o.options & opt_expect) && o.kind != verb::reject;
   if (needs_credit && !take_credit(o)) return hold(q, true);
+  if (o.options & opt_tail) return emit_tail(q, o);
   if (moves) {
     bool held = false;
     if (choose_direct(q, o, held)) return held ? hold(q, false) : emit_direct(q, o);
