@@ -194,20 +194,19 @@ void partition::submit(op_state& o) {
     if (busy && polled && ++deferred_ < 32) return release();
   }
   deferred_ = 0;
-  flush_dirty();
-  release();
+  leave();
 }
 
-void partition::release() {
+void partition::release(bool restless) {
   for (;;) {
-    const bool must_wake = work_ready_.load(std::memory_order_relaxed) &&
-                           (sleeping_.load(std::memory_order_relaxed) > 0 || napping_.load(std::memory_order_relaxed));
-    const bool unsent = !dirty_.empty() && sleeping_.load(std::memory_order_relaxed) > 0;
+    const bool asleep = sleeping_.load(std::memory_order_relaxed) > 0;
+    const bool must_wake = (work_ready_.load(std::memory_order_relaxed) && (asleep || napping_.load())) ||
+                           (asleep && (!dirty_.empty() || restless));
     baton_.unlock();
-    if (must_wake || unsent) wake();
+    if (must_wake) wake();
     if (submissions_.empty() || !baton_.try_lock()) return;
     drain();
-    flush_dirty();
+    restless = settle_down();
   }
 }
 
@@ -315,15 +314,14 @@ void partition::hand_back() {
 
 /// Lets go of the baton for somebody who does not come back soon. If the engine's own thread sleeps, nobody else would
 /// send what is ready or look at links that a poll disarmed.
-void partition::leave() {
+void partition::leave() { release(settle_down()); }
+
+/// Sends what is ready and, for one that sleeps, arms what was polled. True: a link is left that must be polled.
+bool partition::settle_down() {
   flush_dirty();
-  bool restless = false;
-  if (sleeping_.load() > 0) {
-    cool_all();
-    restless = !hot_.empty() || !dirty_.empty();
-  }
-  release();
-  if (restless) wake();
+  if (sleeping_.load() == 0) return false;
+  cool_all();
+  return !hot_.empty();
 }
 
 void partition::drop_hot(std::size_t i) {

@@ -123,8 +123,9 @@ class partition final : public std::enable_shared_from_this<partition> {
     std::atomic<std::uint64_t> serial{0};  ///< odd: it runs a handler
   };
 
-  void release();
+  void release(bool restless = false);
   void leave();
+  bool settle_down();
   void drain();
   void dispatch(detail::op_state&);
   std::size_t frames(std::int64_t now);
