@@ -18,6 +18,8 @@ struct lane_queue {
   kfx::lane lane = 0;
   bool answers = false;
   bool in_round = false;
+  lane_queue* credit_next = nullptr;  ///< in the session's list of those that wait for a credit
+  bool waits_credit = false;
   std::uint32_t direct_running = 0;  ///< direct ops of this lane whose puts are not known to be placed
   std::uint32_t framed_running =
       0;  ///< framed writes and reads not yet acknowledged: a switch to direct waits for them

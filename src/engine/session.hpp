@@ -190,6 +190,7 @@ class session final : public detail::peer_state,
   lane_queue& queue(kfx::lane, bool answers);
   void wake(lane_queue&);
   void wake_all();
+  void wake_for_credits();
   bool take_credit(detail::op_state&);
   void return_credit(detail::op_state&);
 
@@ -309,9 +310,10 @@ class session final : public detail::peer_state,
   std::unordered_map<std::uint32_t, std::unique_ptr<lane_queue>> queues_;
   lane_queue* round_first_ = nullptr;
   lane_queue* round_last_ = nullptr;
-  lane_queue wire_;     ///< emitted requests and answers, offers, messages with their handlers
-  lane_queue express_;  ///< results and cancels: ahead of everything
-  std::vector<lane_queue*> credit_waiters_;
+  lane_queue wire_;                     ///< emitted requests and answers, offers, messages with their handlers
+  lane_queue express_;                  ///< results and cancels: ahead of everything
+  lane_queue* credit_first_ = nullptr;  ///< lanes that wait for a credit, in the order they came
+  lane_queue* credit_last_ = nullptr;
   std::int64_t credits_ = 0;
   bool blocked_ = false;        ///< the link had no room for what is to go
   std::uint32_t borrowed_ = 0;  ///< data under way out of another op's memory

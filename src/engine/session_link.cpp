@@ -81,7 +81,6 @@ void session::attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken,
   home->watch_link(*this);
   home->make_hot(*this);
   home->owner().want_ticks();
-  credit_waiters_.clear();
   wake_all();
   home->make_dirty(*this);
 }
@@ -118,7 +117,6 @@ void session::reset(std::error_code code, bool all) {
   tx_acked_ = rx_taken_ = rx_told_ = 0;
   inbound_ = 0;
   credits_ = 0;
-  credit_waiters_.clear();
   failed_.clear();
   errors_waiting_ = 0;
   std::vector<op_state*> ending;

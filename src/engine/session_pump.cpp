@@ -91,15 +91,29 @@ void session::return_credit(op_state& o) {
   if (!(o.options & opt_credit)) return;
   o.options &= ~opt_credit;
   ++credits_;
-  if (!credit_waiters_.empty()) {
-    lane_queue* q = credit_waiters_.back();
-    credit_waiters_.pop_back();
-    wake(*q);
+  if (credit_first_) home->make_dirty(*this);
+}
+
+/// As many lanes as there are credits. One that does not need its credit any more leaves it to the next.
+void session::wake_for_credits() {
+  for (std::int64_t n = credits_; n > 0 && credit_first_; --n) {
+    lane_queue& q = *credit_first_;
+    credit_first_ = q.credit_next;
+    if (!credit_first_) credit_last_ = nullptr;
+    q.waits_credit = false;
+    if (q.empty())
+      ++n;
+    else
+      wake(q);
   }
 }
 
 session::emitted session::hold(lane_queue& q, bool for_credit) {
-  if (for_credit) credit_waiters_.push_back(&q);
+  if (!for_credit || q.waits_credit) return emitted::held;
+  q.waits_credit = true;
+  q.credit_next = nullptr;
+  (credit_last_ ? credit_last_->credit_next : credit_first_) = &q;
+  credit_last_ = &q;
   return emitted::held;
 }
 
@@ -220,6 +234,7 @@ session::emitted session::emit(lane_queue& q, op_state& o) {
 void session::pump() {
   if (!link_) return;
   bool room = replay() && emit_express();
+  wake_for_credits();
   for (unsigned pieces = 0; room && round_first_ && pieces < pieces_at_once;) {
     lane_queue& q = *round_first_;
     op_state* o = q.head;
@@ -242,6 +257,7 @@ void session::pump() {
     }
     pieces += r == emitted::more;
     if (r != emitted::held) wake(q);
+    if (!round_first_) wake_for_credits();
     room = emit_express();
   }
   commit_window();
