@@ -46,8 +46,10 @@ void session::start(op_state& o) {
     wire_.push_back(o);
     return;
   }
-  if (requests_ == 1) home->owner().want_ticks();
-  if (!link_) home->owner().want_link(*this);
+  if (!link_) {  // a session with a link is ticked anyway
+    home->owner().want_ticks();
+    home->owner().want_link(*this);
+  }
   if (o.after != 0) return home->wait_after(o);
   enqueue(o);
 }
