@@ -1,3 +1,4 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#define CATCH_CONFIG_MAIN
-#include <catch2/catch.hpp>
+#include "catch_run.hpp"
+
+int main(int argc, char** argv) { return kfx::test::run_catch(argc, argv); }

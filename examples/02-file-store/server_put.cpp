@@ -17,7 +17,7 @@
 namespace store {
 namespace {
 
-void answer(kfx::message& m, const reply& r) { m.reply(std::as_bytes(std::span(&r, 1))); }
+void answer_with(kfx::message& m, const reply& r) { m.reply(std::as_bytes(std::span(&r, 1))); }
 
 /// Works through a packet; what fails is noted and the rest goes on.
 class batch_worker {
@@ -116,7 +116,7 @@ void server::begin(kfx::message& m, const request& r, const std::string& path) {
     fail(why, "size");
   }
   made.reset();  // `finish` wants to be the only one
-  answer(m, head);
+  answer_with(m, head);
 }
 
 asio::awaitable<void> server::chunk(kfx::message& m, const request& r) {
@@ -141,7 +141,7 @@ asio::awaitable<void> server::chunk(kfx::message& m, const request& r) {
     throw;
   }
   to.reset();  // `finish` wants to be the only one
-  answer(m, head);
+  answer_with(m, head);
 }
 
 void server::finish(kfx::message& m, const request& r) {
@@ -149,7 +149,7 @@ void server::finish(kfx::message& m, const request& r) {
   // One chunk still being written would change a file that has its name.
   if (whole.use_count() != 1) fail(EBUSY, "chunks are under way");
   whole->part.publish({r.mode, r.mtime, r.mtime_ns}, r.flags & want_fsync);
-  answer(m, reply{});
+  answer_with(m, reply{});
 }
 
 void server::remove(kfx::message& m, const request& r, const std::string& path) {
@@ -157,7 +157,7 @@ void server::remove(kfx::message& m, const request& r, const std::string& path) 
   if (where.leaf.empty()) fail(EBUSY, "the served directory");
   const unique_fd dir = open_dir(root_.get(), where.parent, links::none);
   remove_at(dir.get(), where.leaf, r.flags & recursive);
-  answer(m, reply{});
+  answer_with(m, reply{});
 }
 
 }  // namespace store

@@ -8,7 +8,7 @@
 namespace kfx::cm {
 namespace {
 
-constexpr std::chrono::seconds answer_limit(5);
+constexpr std::chrono::seconds question_limit(5);
 
 void pass_over(std::string& list, std::string_view backend, const std::string& why) {
   list += (list.empty() ? "" : "; ") + std::string(backend) + " (" + why + ")";
@@ -49,7 +49,7 @@ asio::awaitable<manager::outcome> manager::attempt_best(const record_ptr& rec) {
 asio::awaitable<manager::outcome> manager::move_up(const record_ptr& rec, raw_link& tcp, std::string& passed) {
   greeting probe = self(wire::type::hello);
   probe.probe = true;
-  const auto until = clock::now() + answer_limit;
+  const auto until = clock::now() + question_limit;
   const std::error_code unsent = co_await tcp.send(probe, until);
   if (unsent) co_return outcome(false, errc::unreachable, tcp.describe() + ": " + unsent.message());
   const heard answer = co_await tcp.receive(until);

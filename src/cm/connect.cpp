@@ -14,7 +14,7 @@ namespace {
 
 /// A backend bounds an attempt to about 10 s itself.
 constexpr std::chrono::seconds dial_limit(12);
-constexpr std::chrono::seconds answer_limit(5);
+constexpr std::chrono::seconds welcome_limit(5);
 constexpr std::chrono::seconds longest_pause(1);
 /// Answers like "begin afresh" are followed at once, unless they do not end.
 constexpr unsigned most_at_once = 4;
@@ -168,7 +168,7 @@ asio::awaitable<manager::outcome> manager::introduce(const record_ptr& rec, raw_
   if (!still_wanted(*rec)) co_return then::linked;
   const std::uint64_t ticket = ++rec->ticket;
   const greeting hello = hello_of(*rec);
-  const auto until = clock::now() + answer_limit;
+  const auto until = clock::now() + welcome_limit;
   const std::error_code unsent = co_await link.send(hello, until);
   if (unsent) co_return outcome(false, errc::unreachable, link.describe() + ": " + unsent.message());
   const heard answer = co_await link.receive(until);

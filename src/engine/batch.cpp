@@ -10,19 +10,22 @@ namespace kfx {
 
 using detail::op_state;
 
-/// `pending` counts ops that are not done, plus one while nobody waits: the one who takes it to zero resumes the
-/// coroutine, if there is one. Its address is known to the ops, so it does not move.
+/// `pending` counts ops that are not done; `suspended` is set in it while a coroutine waits. The op that takes the
+/// count to zero touches nothing afterwards, because the batch may be gone then, except to resume that coroutine, which
+/// keeps the batch. The address is known to the ops, so it does not move.
 struct batch::state {
+  static constexpr std::uint32_t suspended = 1u << 31;
   std::vector<op_state*> ops;
   std::atomic<std::uint32_t> pending{0};
-  std::atomic<void*> coroutine{nullptr};
+  void* coroutine = nullptr;
   std::size_t waited = 0;
 
   static void one_done(op_state* o, void* arg) {
     auto* s = static_cast<state*>(arg);
-    if (s->pending.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    void* c = s->coroutine.exchange(nullptr, std::memory_order_acq_rel);
-    if (c) engine::partition::resume_on(*o, c);
+    if (s->pending.fetch_sub(1, std::memory_order_acq_rel) != (suspended | 1)) return;
+    void* const c = s->coroutine;
+    s->pending.store(0, std::memory_order_release);
+    engine::partition::resume_on(*o, c);
   }
 };
 
@@ -98,11 +101,10 @@ void batch::clear() {
 }
 
 bool batch::suspend(void* coroutine) noexcept {
-  // Count the suspension itself, so that an op that ends meanwhile does not resume what is not suspended yet.
-  s_->pending.fetch_add(1, std::memory_order_acq_rel);
-  s_->coroutine.store(coroutine, std::memory_order_release);
-  if (s_->pending.fetch_sub(1, std::memory_order_acq_rel) != 1) return true;
-  return s_->coroutine.exchange(nullptr, std::memory_order_acq_rel) == nullptr;
+  s_->coroutine = coroutine;
+  if (s_->pending.fetch_or(state::suspended, std::memory_order_acq_rel) != 0) return true;
+  s_->pending.store(0, std::memory_order_relaxed);  // all were done
+  return false;
 }
 
 }  // namespace kfx

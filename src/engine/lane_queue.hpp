@@ -41,10 +41,14 @@ struct lane_queue {
     o.options |= opt_listed;
   }
   void remove(detail::op_state& o) noexcept {
+    unlink(o);
+    o.options &= ~opt_listed;
+  }
+  /// For a message whose holder, on another thread, owns its options.
+  void unlink(detail::op_state& o) noexcept {
     (o.queue_prev ? o.queue_prev->queue_next : head) = o.queue_next;
     (o.queue_next ? o.queue_next->queue_prev : tail) = o.queue_prev;
     o.queue_next = o.queue_prev = nullptr;
-    o.options &= ~opt_listed;
   }
 };
 

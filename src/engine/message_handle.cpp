@@ -24,22 +24,20 @@ void command(op_state& m, std::uint64_t what) {
   m.home->submit(m);
 }
 
+/// The new header may be made of the old one, which is why that is freed last.
 void replace_header(op_state& m, const_buffers header) {
-  if (m.options & engine::opt_header_pooled) engine::pool_free(const_cast<std::byte*>(m.header), m.offset);
-  m.options &= ~engine::opt_header_pooled;
-  m.header = nullptr;
-  m.offset = 0;
   const std::size_t size = header.bytes();
-  if (size == 0) return;
-  auto* copy = static_cast<std::byte*>(engine::pool_allocate(size));
+  auto* copy = size != 0 ? static_cast<std::byte*>(engine::pool_allocate(size)) : nullptr;
   std::size_t at = 0;
   for (const const_buffer& h : header.list()) {
     if (!h.empty()) std::memcpy(copy + at, h.data(), h.size());
     at += h.size();
   }
+  if (m.options & engine::opt_header_pooled) engine::pool_free(const_cast<std::byte*>(m.header), m.offset);
+  m.options &= ~engine::opt_header_pooled;
+  if (copy) m.options |= engine::opt_header_pooled;
   m.header = copy;
   m.offset = size;
-  m.options |= engine::opt_header_pooled;
 }
 
 /// The header copied to the message's block, then the payload's fragments: the bytes of a reply.
@@ -125,8 +123,7 @@ op_state* message_receive(op_state& m, mutable_buffers into) {
   o->fragments = static_cast<std::uint16_t>(list.size());
   o->length = bytes;
   m.bytes = bytes;  // what the sender is told, unless fetching fails and the message is rejected
-  o->bits.fetch_or(op_fresh, std::memory_order_relaxed);
-  o->home->submit(*o);
+  o->home->submit_fresh(*o);
   return o;
 }
 

@@ -78,7 +78,8 @@ void set_handler(op_state& o, void (*f)(op_state*, void*), void* arg, bool inlin
 }
 
 void release(op_state& o) noexcept {
-  if (o.bits.fetch_or(op_user_gone, std::memory_order_acq_rel) & op_engine_gone) engine::free_op(o);
+  const std::uint32_t others = o.bits.fetch_or(op_user_gone, std::memory_order_acq_rel);
+  if ((others & op_engine_gone) && !(others & op_queued)) engine::free_op(o);
 }
 
 void abandon(op_state& o) noexcept {

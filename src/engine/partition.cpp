@@ -169,18 +169,29 @@ void partition::free_engine_part(op_state& o) {
   const bool user = o.options & opt_user;
   release_resources(o);
   if (!user) return free_op(o);
-  if (o.bits.fetch_or(detail::op_engine_gone, std::memory_order_acq_rel) & detail::op_user_gone) free_op(o);
+  const std::uint32_t others = o.bits.fetch_or(detail::op_engine_gone, std::memory_order_acq_rel);
+  if ((others & detail::op_user_gone) && !(others & detail::op_queued)) free_op(o);
 }
 
 // --- submissions
 
 void partition::submit(op_state& o) {
+  if (!(o.bits.fetch_or(detail::op_queued, std::memory_order_acq_rel) & detail::op_queued)) take_in(o);
+}
+
+void partition::submit_fresh(op_state& o) {
+  o.bits.store(o.bits.load(std::memory_order_relaxed) | detail::op_fresh | detail::op_queued,
+               std::memory_order_relaxed);
+  take_in(o);
+}
+
+void partition::take_in(op_state& o) {
   if (handler_of_thread() == this) {  // taken up when the handler returns, together with what else it asks for
-    if (!(o.bits.fetch_or(detail::op_queued, std::memory_order_acq_rel) & detail::op_queued)) submissions_.push(&o);
+    submissions_.push(&o);
     return;
   }
   if (!baton_.try_lock()) {
-    if (!(o.bits.fetch_or(detail::op_queued, std::memory_order_acq_rel) & detail::op_queued)) submissions_.push(&o);
+    submissions_.push(&o);
     if (!baton_.try_lock()) return;  // its holder looks after letting go
     drain();
   } else {
@@ -222,16 +233,24 @@ void partition::drain() {
 
 /// What a submitted op_state wants: to start, to end early, or a message's answer.
 void partition::dispatch(op_state& o) {
-  const std::uint32_t bits =
-      o.bits.fetch_and(~(detail::op_queued | detail::op_fresh | detail::op_command), std::memory_order_acq_rel);
   if (o.kind == verb::message) {
-    if (bits & detail::op_command) o.owner->finish_message(o);
-    return;
+    o.bits.fetch_and(~(detail::op_queued | detail::op_command), std::memory_order_acq_rel);
+    return o.owner->finish_message(o);
   }
-  if (bits & detail::op_fresh) o.owner->start(o);
-  if ((bits & detail::op_cancel) && !(bits & detail::op_done) && !o.is_done())
-    o.owner->cancel(o, make_error_code(errc::cancelled));
-  if ((bits & detail::op_command) && o.is_done()) ready_op(o);
+  // Until `op_queued` is taken away its memory stays, even if it ends and is let go of meanwhile.
+  constexpr std::uint32_t wishes = detail::op_fresh | detail::op_cancel | detail::op_command;
+  constexpr std::uint32_t gone = detail::op_user_gone | detail::op_engine_gone;
+  std::uint32_t bits;
+  do {
+    bits = o.bits.fetch_and(~wishes, std::memory_order_acq_rel);
+    if (bits & detail::op_fresh) o.owner->start(o);
+    if ((bits & detail::op_cancel) && !o.is_done()) o.owner->cancel(o, make_error_code(errc::cancelled));
+    if ((bits & detail::op_command) && o.is_done()) ready_op(o);
+    bits = o.bits.load(std::memory_order_acquire);
+    while (!(bits & wishes) && !o.bits.compare_exchange_weak(bits, bits & ~detail::op_queued)) {
+    }
+  } while (bits & wishes);
+  if ((bits & gone) == gone) free_op(o);
 }
 
 // --- rounds

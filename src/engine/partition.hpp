@@ -37,6 +37,8 @@ class partition final : public std::enable_shared_from_this<partition> {
   // --- any thread
   /// Hands an op, a cancellation or a command to the engine; runs it here and now when the baton is free.
   void submit(detail::op_state&);
+  /// The same for an op that nobody else knows yet.
+  void submit_fresh(detail::op_state&);
   /// An op_state that counts against max_ops when `user`; waits (driving) for room unless in a handler.
   detail::op_state* make_op(detail::verb, bool user);
   void op_gone() noexcept { outstanding_.fetch_sub(1, std::memory_order_relaxed); }
@@ -123,6 +125,7 @@ class partition final : public std::enable_shared_from_this<partition> {
     std::atomic<std::uint64_t> serial{0};  ///< odd: it runs a handler
   };
 
+  void take_in(detail::op_state&);
   void release(bool restless = false);
   void leave();
   bool settle_down();

@@ -245,13 +245,15 @@ class session final : public detail::peer_state,
   std::int64_t credits_out() noexcept;
   void end_doomed();
   void end_with_session(detail::op_state&, std::error_code);
-  void orphan(detail::op_state& message);
+  void orphan_messages();
   void drop_strand(strand&);
   void end_stalled(std::int64_t now, std::int64_t limit);
+  /// All but messages, whose holders may be at work on them.
   template <class F>
   void each_op(F f) {
     const auto walk = [&f](lane_queue& list) {
-      for (detail::op_state* o = list.head; o; o = o->queue_next) f(*o);
+      for (detail::op_state* o = list.head; o; o = o->queue_next)
+        if (o->kind != detail::verb::message) f(*o);
     };
     walk(wire_);
     walk(express_);

@@ -105,7 +105,7 @@ std::int64_t session::credits_out() noexcept {
     if (!q->answers) give_back(*q);
   std::int64_t n = 0;
   for (op_state* o = wire_.head; o; o = o->queue_next)
-    n += (o->options & opt_credit) && !(o->options & opt_answer) && o->kind != verb::message && o->kind != verb::result;
+    n += o->kind != verb::message && o->kind != verb::result && (o->options & opt_credit) && !(o->options & opt_answer);
   return n;
 }
 
@@ -123,9 +123,10 @@ void session::reset(std::error_code code, bool all) {
   each_op([&](op_state& o) {
     const bool reached = o.options & (opt_started | opt_answer);
     const bool ours = o.kind == verb::offer || o.kind == verb::result || o.kind == verb::resolve;
-    if (all || reached || ours || o.kind == verb::message) ending.push_back(&o);
+    if (all || reached || ours) ending.push_back(&o);
   });
   for (op_state* o : ending) end_with_session(*o, code);
+  orphan_messages();
   drop_strand(strand0_);
   for (auto& [lane, s] : strands_) drop_strand(*s);
   home->end_waiters(*this, code, all);
@@ -134,7 +135,6 @@ void session::reset(std::error_code code, bool all) {
 
 void session::end_with_session(op_state& o, std::error_code code) {
   if (o.owner != this || !(o.options & opt_listed)) return;  // ended with another one of them
-  if (o.kind == verb::message) return orphan(o);
   list_of(o).remove(o);
   unwire(o);
   if (o.stage == stage_zombie) return home->free_engine_part(o);
@@ -144,12 +144,17 @@ void session::end_with_session(op_state& o, std::error_code code) {
   finish(o, code);
 }
 
-/// A message whose session is gone: its holder may keep it, its answer goes nowhere.
-void session::orphan(op_state& m) {
-  wire_.remove(m);
-  m.options = (m.options | opt_aborted) & ~opt_credit;
-  keep_session(m, shared_from_this());  // for message::from()
-  m.bits.fetch_or(detail::op_orphan, std::memory_order_acq_rel);
+/// Messages whose session is gone: their holders may keep them, their answers go nowhere.
+void session::orphan_messages() {
+  for (op_state* m = wire_.head; m;) {
+    op_state* const next = m->queue_next;
+    if (m->kind == verb::message) {
+      wire_.unlink(*m);
+      keep_session(*m, shared_from_this());  // for message::from()
+      m->bits.fetch_or(detail::op_orphan, std::memory_order_acq_rel);
+    }
+    m = next;
+  }
 }
 
 void session::drop_strand(strand& s) {
@@ -249,7 +254,7 @@ void session::end_stalled(std::int64_t now, std::int64_t limit) {
   std::vector<op_state*> stalled;
   const auto collect = [&](op_state& o) {
     // A negative expiry is when an op without a deadline began.
-    const bool bounded = o.timer.expiry > 0 || o.kind == verb::offer || o.kind == verb::message;
+    const bool bounded = o.timer.expiry > 0 || o.kind == verb::offer;
     if ((o.options & opt_user) && !bounded && o.stage < stage_quieting && now + o.timer.expiry >= limit)
       stalled.push_back(&o);
   };

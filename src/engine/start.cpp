@@ -158,8 +158,7 @@ op_state* submit(op_state* o) {
     o->bits.fetch_or(op_done | op_engine_gone, std::memory_order_acq_rel);
     return o;
   }
-  o->bits.fetch_or(op_fresh, std::memory_order_relaxed);
-  o->home->submit(*o);
+  o->home->submit_fresh(*o);
   return o;
 }
 

@@ -65,9 +65,10 @@ void session::to_strand(op_state& m) {
 
 /// The holder of a message said what its answer is.
 void session::finish_message(op_state& m) {
-  const bool orphaned = m.options & opt_aborted;
+  const bool orphaned = m.bits.load(std::memory_order_acquire) & detail::op_orphan;
   if (!orphaned && (m.options & opt_listed)) wire_.remove(m);
   if (orphaned) {
+    m.options = (m.options | opt_aborted) & ~(opt_credit | opt_listed);
     if (m.moved == message_replied) {
       const std::shared_ptr<session> keep = shared_from_this();
       drop_kept_session(m);

@@ -11,7 +11,7 @@
 namespace kfx::wire {
 namespace {
 
-constexpr std::size_t pieces_a_call = 64;  // what byte_stream::recv takes
+constexpr std::size_t pieces_a_recv = 64;  // what byte_stream::recv takes
 
 }  // namespace
 
@@ -123,7 +123,7 @@ void stream_rx::land(std::size_t bytes) noexcept {
 }
 
 stream_rx::received stream_rx::receive(backend::byte_stream& stream) {
-  ::iovec pieces[pieces_a_call];
+  ::iovec pieces[pieces_a_recv];
   std::size_t count = 0;
   std::size_t direct = 0;
   bool listed = true;
@@ -133,7 +133,7 @@ stream_rx::received stream_rx::receive(backend::byte_stream& stream) {
       if (direct == bulk_left_) break;
       const std::size_t n = std::min(fragment.size() - skip, bulk_left_ - direct);
       if (n > 0) {
-        if (!(listed = count < pieces_a_call - 1)) break;
+        if (!(listed = count < pieces_a_recv - 1)) break;
         pieces[count++] = {fragment.data() + skip, n};
         direct += n;
       }

@@ -8,7 +8,7 @@
 namespace kfx::wire {
 namespace {
 
-constexpr std::size_t pieces_a_call = 64;  // what byte_stream::send takes
+constexpr std::size_t pieces_a_send = 64;  // what byte_stream::send takes
 constexpr std::size_t pieces_kept = 128;   // by an idle link: 2 KiB
 constexpr std::size_t bodies_kept = 16;
 
@@ -103,7 +103,7 @@ bool stream_tx::post(const_buffer head, std::span<const const_buffer> body, back
 
 std::error_code stream_tx::flush(backend::byte_stream& stream, backend::frame_sink& sink) {
   while (!error_ && !pieces_.empty()) {
-    const auto pieces = pieces_.first(pieces_a_call);
+    const auto pieces = pieces_.first(pieces_a_send);
     std::size_t asked = 0;
     for (const ::iovec& p : pieces) asked += p.iov_len;
     const auto moved = stream.send(pieces);

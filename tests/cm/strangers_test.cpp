@@ -99,7 +99,7 @@ class plain {
   int fd_;
 };
 
-const_buffer text(std::string_view s) { return std::as_bytes(std::span(s.data(), s.size())); }
+const_buffer said(std::string_view s) { return std::as_bytes(std::span(s.data(), s.size())); }
 
 cm::greeting hello(std::uint64_t session, char who = 'a') {
   cm::greeting g;
@@ -130,7 +130,7 @@ TEST_CASE("garbage is refused by name, and the node goes on") {
         std::string_view("\x28\x00\x00\x00\x01\x04\x00\x00________________________________", 40)}) {
     plain stranger;
     stranger.connect(server.addresses().front());
-    stranger.send(text(garbage));
+    stranger.send(said(garbage));
     const auto answer = stranger.greeting();
     REQUIRE(answer);
     CHECK(answer->kind == wire::type::refuse);
@@ -177,7 +177,7 @@ TEST_CASE("a server of another version or kind is an error at once") {
       g.version = 5;
       const auto frame = cm::encode(g);
       const std::string_view http = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
-      const const_buffer bytes = version ? const_buffer(frame) : text(http);
+      const const_buffer bytes = version ? const_buffer(frame) : said(http);
       (void)::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       std::byte b[4096];
       while (::recv(fd, b, sizeof b, 0) > 0) {

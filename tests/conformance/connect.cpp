@@ -12,8 +12,6 @@
 namespace kfx::test {
 namespace {
 
-const tag head{1, 0};
-
 /// Keeps what on_peer says.
 struct events {
   counter up, down, restarted;

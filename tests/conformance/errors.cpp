@@ -9,8 +9,6 @@
 namespace kfx::test {
 namespace {
 
-const tag head{1, 0};
-
 /// The sentence of what a constructor or `at` throws.
 template <class F>
 std::pair<std::error_code, std::string> thrown(F f) {

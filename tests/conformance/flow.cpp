@@ -11,8 +11,6 @@
 namespace kfx::test {
 namespace {
 
-const tag head{1, 0};
-
 /// Resident memory of this process.
 std::size_t resident() {
   std::ifstream statm("/proc/self/statm");

@@ -3,12 +3,12 @@
 /// Runs the suite on the backend of this executable, prints the seed, and ends a run that hangs with the name of
 /// the test that does.
 
-#define CATCH_CONFIG_RUNNER
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 
+#include "catch_run.hpp"
 #include "suite.hpp"
 #include "support/faults.hpp"
 
@@ -83,16 +83,12 @@ std::string restricted(const std::string& spec) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Catch::Session session;
-  if (const int failed = session.applyCommandLine(argc, argv)) return failed;
-  kfx::test::register_test_backends();
-  auto config = session.configData();
-  if (config.testsOrTags.empty()) config.testsOrTags.emplace_back();
-  for (std::string& spec : config.testsOrTags) spec = restricted(spec);
-  config.warnings = static_cast<Catch::WarnAbout::What>(config.warnings | Catch::WarnAbout::NoTests);
-  session.useConfigData(config);
-  std::printf("conformance-%s, seed %llu (repeat with KFX_TEST_SEED)\n", kfx::test::under_test().name.c_str(),
-              static_cast<unsigned long long>(kfx::test::process_seed()));
-  std::fflush(stdout);
-  return session.run();
+  return kfx::test::run_catch(argc, argv, [](std::vector<std::string>& selected) {
+    kfx::test::register_test_backends();
+    if (selected.empty()) selected.emplace_back();
+    for (std::string& spec : selected) spec = restricted(spec);
+    std::printf("conformance-%s, seed %llu (repeat with KFX_TEST_SEED)\n", kfx::test::under_test().name.c_str(),
+                static_cast<unsigned long long>(kfx::test::process_seed()));
+    std::fflush(stdout);
+  });
 }

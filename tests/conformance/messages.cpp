@@ -39,8 +39,6 @@ class mailbox {
   std::uint64_t taken_ = 0;
 };
 
-const tag head{1, 2};
-
 /// A category kfx knows nothing about.
 class foreign_category : public std::error_category {
   const char* name() const noexcept override { return "foreign"; }

@@ -227,6 +227,8 @@ struct tag {
   const_buffer bytes() const { return std::as_bytes(std::span(this, 1)); }
   static tag of(const message&);
 };
+/// For messages whose header does not matter.
+inline const tag head{1, 0};
 
 /// A server that shares `memory` as "memory", a client, and its token for it. What handlers use is declared before
 /// the world, whose destructor ends both nodes.

@@ -7,6 +7,8 @@
 
 namespace kfx::test {
 
+inline constexpr std::size_t mib = 1u << 20;
+
 /// What the place's links are known to have; the suite fails when they do not.
 struct link_traits {
   bool direct = false;

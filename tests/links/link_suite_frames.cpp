@@ -8,8 +8,6 @@
 namespace kfx::test {
 namespace {
 
-constexpr std::size_t mib = 1u << 20;
-
 /// Sends by the window what fits a whole frame, else by post; false: no room.
 bool submit(side& from, const frame& f, backend::cookie id) {
   if (f.head.size() + f.body.size() <= backend::whole_limit && id % 2 == 0) return from.build(f);

@@ -8,8 +8,6 @@
 namespace kfx::test {
 namespace {
 
-constexpr std::size_t mib = 1u << 20;
-
 /// One one-sided operation after the other, each awaited.
 struct accessor {
   side& from;

@@ -165,12 +165,12 @@ void both_ends_at_once(const link_place& place) {
 
 void withdraw_against_running_puts(const link_place& place) {
   rng r(seed_for("withdraw_against_running_puts"));
+  const bytes source = random_bytes(r, 64 * 1024);  // what is under way when all ends may still read it
   connected pair(place);
   side a(pair.a()), b(pair.b());
   std::atomic<backend::direct_key> key{0};
   std::atomic<bool> stop{false};
   std::atomic<std::uint64_t> good{0}, wrong{0};
-  const bytes source = random_bytes(r, 64 * 1024);
   std::thread initiator([&] {
     const const_buffer from(source);
     for (backend::cookie id = 1; !stop; ++id) {

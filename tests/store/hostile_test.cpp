@@ -19,7 +19,7 @@ using store_test::write_text;
 
 namespace {
 
-kfx::const_buffer bytes_of(std::string_view s) { return std::as_bytes(std::span(s)); }
+kfx::const_buffer raw_bytes(std::string_view s) { return std::as_bytes(std::span(s)); }
 
 /// Answers `stat` with a directory and every `list` with the same packet.
 class liar {
@@ -151,7 +151,7 @@ TEST_CASE("a server survives clients that talk nonsense") {
     const auto sent = kfx::const_buffer(payload).first(random() % 2 ? 0 : random() % payload.size());
     kfx::op_options o;
     o.reply = kfx::mutable_buffer(space);
-    auto op = peer.send(text.empty() ? kfx::const_buffer() : bytes_of(text), sent, o);
+    auto op = peer.send(text.empty() ? kfx::const_buffer() : raw_bytes(text), sent, o);
     refused += op.complete(std::chrono::seconds(30)).has_error();
     REQUIRE(op.ready());
   }

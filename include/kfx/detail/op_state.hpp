@@ -43,7 +43,7 @@ enum op_bit : std::uint32_t {
   op_user_gone = 8,     ///< no handle refers to it
   op_engine_gone = 16,  ///< the wire no longer refers to it
   op_cancel = 32,       ///< asked to end
-  op_queued = 64,       ///< is in the submission queue
+  op_queued = 64,       ///< is in the submission queue, which keeps its memory
   op_fresh = 128,       ///< not seen by the engine yet
   op_inline = 256,      ///< on_done is cheap and never blocks: run it where the op completes
   op_command = 512,     ///< a message was answered, or a handler installed on a finished op

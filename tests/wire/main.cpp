@@ -1,3 +1,0 @@
-// SPDX-License-Identifier: BSD-2-Clause
-#define CATCH_CONFIG_MAIN
-#include <catch2/catch.hpp>
