@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Installs what building and testing need on Debian 12, as far as it is missing. Does nothing elsewhere.
 set -eu
-packages="meson ninja-build g++ clang clang-format libclang-rt-14-dev pkg-config cmake git ca-certificates python3 \
+packages="meson ninja-build g++ clang clang-format llvm libclang-rt-14-dev pkg-config cmake git ca-certificates python3 \
   libboost1.81-dev catch2 libhwloc-dev libssl-dev libcli11-dev libfmt-dev rsync strace util-linux procps"
 command -v dpkg-query >/dev/null || exit 0
 missing=""

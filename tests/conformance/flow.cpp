@@ -156,7 +156,7 @@ TEST_CASE("one credit is enough for everything", "[flow]") {
   for (std::size_t i = 0; i < 200; ++i) {
     all.add(w.peer.send(head.bytes(), noise().first(i * 100), {.lane = static_cast<lane>(i), .reply = answers[i]}));
     all.add(w.peer.write(noise().first(200000), w.remote.at(0, 200000), {.notify = i, .lane = 1}));
-    all.add(w.peer.read(into, w.remote.at(0, into.size()), {.lane = 1}));
+    all.add(w.peer.read(into, w.remote.at(300000, into.size()), {.lane = 1}));
   }
   CHECK(all.complete(patience).has_value());
   REQUIRE(all.ready());
