@@ -145,9 +145,10 @@ session::emitted session::emit_direct(lane_queue& q, op_state& o) {
     if (o.kind == verb::write) {
       room = memory.put(o.direct, o.offset + o.moved, {from_scratch.data(), n}, c);
       if (room) {
+        const int flags = (o.options & opt_offer ? wire::offer : 0) | (o.options & opt_write8 ? wire::atomic8 : 0);
         (caps.placed_before_frames ? log_ : puts_)
-            .push({&o, o.moved, static_cast<std::uint32_t>(take), wire::type::write,
-                   static_cast<std::uint8_t>(o.options & opt_offer ? wire::offer : 0), false});
+            .push({&o, o.moved, static_cast<std::uint32_t>(take), wire::type::write, static_cast<std::uint8_t>(flags),
+                   false});
         replay_at_ += caps.placed_before_frames;
         ++o.unacked;
       }

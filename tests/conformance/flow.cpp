@@ -218,13 +218,14 @@ TEST_CASE("the server goes under traffic: its client's ops end, and their deadli
   const auto mode = GENERATE(progress::threads, progress::caller);
   std::array<std::byte, 16> answer{};
   std::vector<std::byte> into(1 << 20);
-  world w(mode);
+  world w(mode, 2 << 20);
   (*w.server)->on_message([](message m) { m.reply(m.header()); });
   w.connect();
+  const remote_region written = w.remote.at(0, 1 << 20), read = w.remote.at(1 << 20, 1 << 20);
   std::vector<op<done>> ops;
   for (int i = 0; i < 100; ++i) {
-    ops.push_back(w.peer.write(noise().first(1 << 20), w.remote, {.deadline = 3s, .lane = static_cast<lane>(i % 3)}));
-    ops.push_back(w.peer.read(into, w.remote, {.deadline = 3s, .lane = 5}));
+    ops.push_back(w.peer.write(noise().first(1 << 20), written, {.deadline = 3s, .lane = static_cast<lane>(i % 3)}));
+    ops.push_back(w.peer.read(into, read, {.deadline = 3s, .lane = 5}));
   }
   w.server->destroy();
   const auto begin = clock::now();
