@@ -160,12 +160,12 @@ TEST_CASE("a bound executor runs callbacks and handlers", "[tokens]") {
   asio::thread_pool pool(2);
   findings wrong;
   counter through;
+  const auto here = [&](const char* what) {
+    wrong.check(pool.get_executor().running_in_this_thread(), what);
+    through.add();
+  };
   {
     world w(mode);
-    const auto here = [&](const char* what) {
-      wrong.check(pool.get_executor().running_in_this_thread(), what);
-      through.add();
-    };
     (*w.server)->on_message(asio::bind_executor(pool, [&](message m) {
       here("on_message ran elsewhere");
       if (m.wants_reply()) m.reply(m.header());
