@@ -21,7 +21,7 @@ export KFX_TEST_OPS=${KFX_TEST_OPS:-2000} KFX_TEST_CUTS=${KFX_TEST_CUTS:-300} KF
 
 # name | file | perl substitution | programs and topics that should notice, in the order tried
 mutations=(
-  'no-duplicate-suppression|src/engine/session_link.cpp|s/\n  settle_seen\(peer_taken\);/\n  (void)peer_taken;/|faulty_tcp:faults faulty_loop:faults'
+  'no-duplicate-suppression|src/engine/session_link.cpp|s/\n  skip_seen\(peer_taken\);/\n  (void)peer_taken;/|faulty_tcp:faults faulty_loop:faults'
   'no-fence|src/engine/session_link.cpp|s/\n  if \(link_\) drop_link\([^\n]*\);\n  return rx_taken_;/\n  return rx_taken_;/|faulty_tcp:faults faulty_loop:faults faulty_sim:faults'
   'no-credit-return|src/engine/session_pump.cpp|s/\n  \+\+credits_;/\n/|tcp:flow tcp:order tcp:verbs'
   'no-quiescence|src/engine/session_end.cpp|s/if \(!link_->quiesce\([^\n]*\)\) return false;//|tcp:memory loopback_framed:memory sim_rdma:memory faulty_tcp:memory'

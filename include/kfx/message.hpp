@@ -63,9 +63,11 @@ class message {
                                   [s = s_, into] { return detail::message_receive(*s, into); });
   }
 
-  /// Answers, copying the header (up to `limits::header`); the message is over. Never fails for want of room.
+  /// Answers, copying the header (up to `limits::header`; it may be this message's own); the message is over. Never
+  /// fails for want of room.
   void reply(const_buffers header) { detail::message_reply_copy(*std::exchange(s_, nullptr), header); }
-  /// Answers with a payload; header and payload stay valid until the op ends, which is when the sender has them.
+  /// Answers with a payload. The header is copied as above; the payload stays valid until the op ends, which is when
+  /// the sender has it, and so must not be this message's own header.
   template <class Token = as_op_t>
   auto reply(const_buffers header, const_buffers payload, Token&& token = Token{}) {
     return detail::initiate<done>(std::forward<Token>(token), [s = std::exchange(s_, nullptr), header, payload] {

@@ -182,7 +182,7 @@ manager::verdict manager::judge_known(const record_ptr& rec, const greeting& hel
     // A fresh hello that comes after frames went either way is a stray one, of an attempt that was given up.
     const bool stray = !hello.resume && (s.taken() != 0 || !s.plausible(0));
     if (stray || !s.plausible(taken)) {
-      if (!stray) s.reset(make_error_code(errc::session_lost), rec->target.scheme.empty());
+      // Old news, from a connection that was cut since. Should the peer mean it, it gives the session up itself.
       v.refuse = make_refuse(refusal::lost, make_error_code(errc::session_lost), "the counts of frames do not fit");
       return;
     }

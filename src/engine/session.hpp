@@ -263,6 +263,7 @@ class session final : public detail::peer_state,
   }
   bool process_ack(std::uint32_t ack);
   bool still_wired(const detail::op_state&) const noexcept;
+  detail::op_state* lender(backend::cookie) const noexcept;
 
   // session_rx.cpp, step_*.cpp: what arrived
   landing prepare(const wire::head&, const_buffer head_bytes, std::size_t body);

@@ -76,7 +76,7 @@ bool session::put_frame(wire::head h, std::span<const std::uint64_t> ext, std::s
     }
   } else {
     commit_window();
-    if (!link_->post({head_bytes, h.head_bytes()}, body, owner->index() + 1)) return false;
+    if (!link_->post({head_bytes, h.head_bytes()}, body, owner->id)) return false;
     ++owner->lent;
     home->make_dirty(*this);
   }

@@ -139,7 +139,7 @@ session::emitted session::emit_direct(lane_queue& q, op_state& o) {
   std::uint64_t take = std::min<std::uint64_t>({left, settings.slice, caps.max_bytes});
   std::size_t n = slice_fragments(o, o.moved, take, caps.max_fragments);
   take = sliced_bytes(n);
-  const backend::cookie c = o.index() + 1;
+  const backend::cookie c = o.id;
   if (take != 0) {
     bool room;
     if (o.kind == verb::write) {
@@ -194,15 +194,13 @@ session::emitted session::emit_tail(lane_queue& q, op_state& o) {
 }
 
 void session::on_direct(backend::cookie c, std::error_code error) {
-  op_state* o = find_op(static_cast<std::uint32_t>(c - 1));
-  if (!o || o->owner != this || o->lent == 0) return;
+  op_state* o = lender(c);
+  if (!o || o->lent == 0) return;
   --o->lent;
   if (o->stage >= stage_quieting) return;
   if (error) {
-    // A flush speaks for the puts of all: what of them is lost shows when they are repeated.
-    const bool refused =
-        !(o->options & opt_flushing) && (error == errc::access_denied || error == errc::out_of_bounds ||
-                                         error == errc::stale_region || error == errc::misaligned);
+    const bool refused = error == errc::access_denied || error == errc::out_of_bounds || error == errc::stale_region ||
+                         error == errc::misaligned;
     if (refused)
       finish(*o, error);
     else

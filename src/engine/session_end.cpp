@@ -92,7 +92,7 @@ bool session::quiet_memory(op_state& o) {
   // Data on its way to a peer out of this op's memory ends too.
   if (borrowed_ != 0 && (o.kind == verb::send || o.kind == verb::offer)) end_serves(o);
   if (o.lent == 0 || !link_) return true;
-  if (!link_->quiesce(o.index() + 1)) return false;
+  if (!link_->quiesce(o.id)) return false;
   o.lent = 0;
   return true;
 }
@@ -152,15 +152,21 @@ void session::conclude(op_state& o) {
 }
 
 void session::on_quiet(backend::cookie c) {
-  op_state* o = find_op(static_cast<std::uint32_t>(c - 1));
-  if (!o || o->owner != this || o->stage != stage_quieting) return;
+  op_state* o = lender(c);
+  if (!o || o->stage != stage_quieting) return;
   o->lent = 0;
   conclude(*o);
 }
 
+/// The op that lent memory under this cookie, its id, if it is still there.
+op_state* session::lender(backend::cookie c) const noexcept {
+  op_state* o = find_op(static_cast<std::uint32_t>(c & 0xffffff));
+  return o && o->id == c && o->owner == this ? o : nullptr;
+}
+
 void session::on_sent(backend::cookie c) {
-  op_state* o = find_op(static_cast<std::uint32_t>(c - 1));
-  if (o && o->owner == this && o->lent > 0) --o->lent;
+  op_state* o = lender(c);
+  if (o && o->lent > 0) --o->lent;
 }
 
 /// The wire is through with it: its place may be used again.

@@ -45,7 +45,7 @@ void sim_fabric::withdraw(unsigned end, backend::direct_key key) {
       s.exports.put(found->second, p.offset, std::span(&data, 1));
     } else {
       ++faults::counts().dropped_puts;
-      s.lost = true;
+      s.lost.insert(p.id);
     }
     return true;
   });
@@ -82,12 +82,12 @@ std::error_code sim_fabric::get(unsigned end, backend::direct_key key, std::uint
   return s.exports.get(known(s, key), offset, into);
 }
 
-std::error_code sim_fabric::flush(unsigned end) {
+std::error_code sim_fabric::flush(unsigned end, backend::cookie id) {
   const std::lock_guard guard(lock_);
   side& s = sides_[end];
   if (s.fenced) return std::make_error_code(std::errc::connection_reset);
   while (!s.arriving.empty()) place_front(s);
-  return std::exchange(s.lost, false) ? make_error_code(errc::stale_region) : std::error_code();
+  return s.lost.erase(id) != 0 ? make_error_code(errc::stale_region) : std::error_code();
 }
 
 void sim_fabric::place_some(unsigned end, std::size_t most) {

@@ -21,6 +21,7 @@ struct placement {
   backend::direct_key key;
   std::uint64_t offset;
   std::vector<std::byte> data;
+  backend::cookie id;  ///< the initiator's
 };
 
 /// Any thread. `end` is always the owner of the memory.
@@ -35,8 +36,8 @@ class sim_fabric : public std::enable_shared_from_this<sim_fabric> {
   std::error_code put(unsigned end, placement);
   /// After all earlier puts.
   std::error_code get(unsigned end, backend::direct_key, std::uint64_t offset, std::span<const mutable_buffer> into);
-  /// Places all that was put. An error: some of it was lost, because its memory was withdrawn.
-  std::error_code flush(unsigned end);
+  /// Places all that was put. An error: something put under this cookie was lost, because its memory was withdrawn.
+  std::error_code flush(unsigned end, backend::cookie);
   /// Places up to `most` of what was put.
   void place_some(unsigned end, std::size_t most);
   bool on_the_way(unsigned end);
@@ -55,7 +56,7 @@ class sim_fabric : public std::enable_shared_from_this<sim_fabric> {
     std::map<backend::direct_key, backend::direct_key> keys;  ///< as peers know them, as `exports` does
     std::set<backend::direct_key> used;
     std::deque<placement> arriving;
-    bool lost = false;
+    std::set<backend::cookie> lost;
     bool abandoned = false;
     bool fenced = false;
   };

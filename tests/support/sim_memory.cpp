@@ -78,11 +78,11 @@ void sim_memory::advance() {
 void sim_memory::carry_out(op& o) {
   std::error_code error;
   if (o.what == kind::put)
-    error = fabric_->put(peer_, {o.key, o.offset, o.lent ? gathered(o.from) : std::move(o.aside)});
+    error = fabric_->put(peer_, {o.key, o.offset, o.lent ? gathered(o.from) : std::move(o.aside), o.id});
   else if (o.what == kind::get)
     error = fabric_->get(peer_, o.key, o.offset, o.into);
   else if (o.what == kind::flush)
-    error = fabric_->flush(peer_);
+    error = fabric_->flush(peer_, o.id);
   if (!o.silent) ended_.push(o.id, error);
 }
 
@@ -122,7 +122,7 @@ void sim_memory::abandon() {
   for (op& o : ops_) {
     if (o.what != kind::put) continue;
     if (random_() % 2 == 0)
-      fabric_->put(peer_, {o.key, o.offset, o.lent ? gathered(o.from) : std::move(o.aside)});
+      fabric_->put(peer_, {o.key, o.offset, o.lent ? gathered(o.from) : std::move(o.aside), o.id});
     else
       ++faults::counts().dropped_puts;
   }

@@ -12,7 +12,8 @@
 
 namespace kfx::backend {
 
-/// Opaque to the link: what the engine wants back when memory it lent is free again.
+/// Opaque to the link: what the engine wants back when memory it lent is free again. Never used for two things, and
+/// never 0.
 using cookie = std::uint64_t;
 
 /// Frames up to this size (head and body) are always handed over whole.

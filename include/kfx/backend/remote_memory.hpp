@@ -42,7 +42,8 @@ class remote_memory {
   virtual bool put(direct_key, std::uint64_t offset, std::span<const const_buffer> from, cookie) = 0;
   /// Initiator: the other way round.
   virtual bool get(direct_key, std::uint64_t offset, std::span<const mutable_buffer> into, cookie) = 0;
-  /// Initiator: `on_direct` follows when every earlier put of this link is placed.
+  /// Initiator: `on_direct` follows when every earlier put of this link is placed. access_denied, out_of_bounds,
+  /// stale_region and misaligned speak for puts under this cookie; after another error the link is given up.
   virtual bool flush(cookie) = 0;
 };
 
