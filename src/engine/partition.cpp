@@ -431,8 +431,8 @@ void partition::wake() {
 }
 
 /// Sleeps until a link, the doorbell or a deadline wants attention. Links are armed and looked at once more first.
-void partition::sleep(std::int64_t until) {
-  if (!prepare_sleep(until)) return;
+void partition::sleep(std::int64_t until, wake_reason reason, const void* what) {
+  if (!prepare_sleep(until, reason, what)) return;
   const std::int64_t now = now_ns();
   const std::int64_t ms = until == INT64_MAX ? -1 : std::max<std::int64_t>(0, (until - now + 999'999) / 1'000'000);
   epoll_event events[64];
@@ -445,7 +445,7 @@ void partition::sleep(std::int64_t until) {
 }
 
 /// False: there is something to do. `until` becomes the earlier of itself and the next deadline.
-bool partition::prepare_sleep(std::int64_t& until) {
+bool partition::prepare_sleep(std::int64_t& until, wake_reason reason, const void* what) {
   if (!baton_.try_lock()) return false;
   if (sleeping_.load() > 0) {  // one sleeps for all; whoever comes to stay takes its place
     release();
@@ -456,7 +456,10 @@ bool partition::prepare_sleep(std::int64_t& until) {
   drain();
   flush_dirty();
   if (!work_ready_.load(std::memory_order_relaxed)) cool_all();
-  const bool idle = !work_ready_.load(std::memory_order_relaxed) && dirty_.empty() && hot_.empty();
+  // What rang the doorbell is asked for once more: a poll may have taken that ring for an earlier one. From here on
+  // nobody takes a ring but the sleeper.
+  const bool called = stopping_.load() || (reason && reason(what));
+  const bool idle = !called && !work_ready_.load(std::memory_order_relaxed) && dirty_.empty() && hot_.empty();
   if (idle) {
     sleeping_.fetch_add(1);
     const std::int64_t next = wheel_.next();

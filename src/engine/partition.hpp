@@ -67,8 +67,10 @@ class partition final : public std::enable_shared_from_this<partition> {
   static void resume_on(detail::op_state&, void* coroutine);
   static std::string explain_failure(detail::op_state const&, std::error_code);
   void retire_from_lookup();
-  /// Sleeps until something may have happened, at most until then (steady ns).
-  void sleep(std::int64_t until);
+  /// Sleeps until something may have happened, at most until then (steady ns), and not at all when `reason(what)`
+  /// holds: what somebody makes true before `wake()`.
+  using wake_reason = bool (*)(const void* what) noexcept;
+  void sleep(std::int64_t until, wake_reason reason = nullptr, const void* what = nullptr);
   /// A thread of the program begins or ends to move frames until told otherwise.
   void enter_run() noexcept { runners_.fetch_add(1); }
   void leave_run() noexcept { runners_.fetch_sub(1); }
@@ -145,7 +147,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   void cool_all();
   void forget_strands(session&);
   void hand_back();
-  bool prepare_sleep(std::int64_t& until);
+  bool prepare_sleep(std::int64_t& until, wake_reason reason = nullptr, const void* what = nullptr);
   void expire(std::int64_t now);
   void block_on(detail::op_state&, std::int64_t until);
   void nap();

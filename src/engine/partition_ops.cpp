@@ -155,7 +155,8 @@ void partition::block_on(op_state& o, std::int64_t until) {
     // Somebody else moves frames and will say when it is done; look again soon in case he leaves.
     futex_wait(o.bits, seen, std::min(until, now_ns() + 20'000'000));
   } else {
-    sleep(until);
+    sleep(
+        until, [](const void* op) noexcept { return static_cast<const op_state*>(op)->is_done(); }, &o);
   }
   drivers_.fetch_add(1, std::memory_order_relaxed);
 }

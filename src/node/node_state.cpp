@@ -264,7 +264,8 @@ void node_state::run(clock::time_point until) {
     }
     const bool bounded = until != clock::time_point::max();
     partitions_.front()->sleep(
-        bounded ? std::chrono::duration_cast<std::chrono::nanoseconds>(until.time_since_epoch()).count() : INT64_MAX);
+        bounded ? std::chrono::duration_cast<std::chrono::nanoseconds>(until.time_since_epoch()).count() : INT64_MAX,
+        [](const void* stop) noexcept { return static_cast<const std::atomic<bool>*>(stop)->load(); }, &stop_);
     // What woke it is polled for before it sleeps again, without a spin: that had its chance.
   }
   partitions_.front()->leave_run();
