@@ -127,6 +127,8 @@ bool partition::wait_for(op_state& o, std::int64_t until) {
       moved = frames(now) != 0;
       if (!o.is_done()) flush_dirty();
       release();
+    } else if (baton_.wanted()) {
+      sched_yield();
     } else {
       cpu_relax();
     }
