@@ -12,6 +12,7 @@ double since(kfx::clock::time_point t) {
 }
 
 constexpr std::size_t memory_size = 64u << 20;
+constexpr char ping[8] = {'p'};
 
 }  // namespace
 
@@ -43,21 +44,24 @@ void server::serve() {
 
 client::client(kfx::progress mode, const std::string& address)
     : mode_(mode), node_({.progress = mode}), peer_(node_.at(address)), buffer_(memory_size) {
-  node_.on_message([this](kfx::message) { heard_.fetch_add(1, std::memory_order_release); });
+  node_.on_message([this](kfx::message m) {  // a pong: the next ping, or the end
+    const unsigned left = left_.load(std::memory_order_relaxed) - 1;
+    if (left != 0) m.from().send(ping).detach();
+    left_.store(left, std::memory_order_release);
+    if (left == 0) left_.notify_one();
+  });
   memory_ = peer_.open("memory").complete().value();
 }
 
-void client::turn() {
-  if (mode_ == kfx::progress::caller) node_.poll();
-}
-
 double client::one_way(unsigned n) {
-  static const char ping[8] = {'p'};
-  const unsigned before = heard_.load();
+  left_.store(n, std::memory_order_relaxed);
   const auto t = kfx::clock::now();
-  for (unsigned i = 0; i < n; ++i) {
-    peer_.send(ping).detach();
-    while (heard_.load(std::memory_order_acquire) == before + i) turn();
+  peer_.send(ping).detach();
+  for (unsigned left = n; left != 0; left = left_.load(std::memory_order_acquire)) {
+    if (mode_ == kfx::progress::caller)
+      node_.poll();
+    else
+      left_.wait(left, std::memory_order_acquire);
   }
   return since(t) / n / 2;
 }

@@ -38,14 +38,13 @@ class client {
  private:
   template <class Start>
   double pipeline(unsigned depth, unsigned n, Start start);
-  void turn();
 
   kfx::progress mode_;
   kfx::node node_;
   kfx::peer peer_;
   kfx::remote_region memory_;
   std::vector<std::byte> buffer_;
-  std::atomic<unsigned> heard_{0};
+  std::atomic<unsigned> left_{0};  ///< pongs
 };
 
 }  // namespace bench

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /// @file
 /// kfx over TCP beside a raw socket program: two processes on two cores, the two interleaved round by round, medians
-/// and their ratio printed. `kfx-tcp-bench [rounds]`.
+/// and their ratio printed. `kfx-tcp-bench [rounds [part of a line's name]]`.
 
 #include <sched.h>
 #include <sys/resource.h>
@@ -83,6 +83,7 @@ struct lab {
   int control;
   int raw_fd;
   unsigned rounds;
+  std::string only;
   std::unique_ptr<client> caller, threads;
 
   void tell(job what, unsigned n = 0, std::size_t bytes = 0, std::size_t back = 0) const {
@@ -102,6 +103,7 @@ spread of(std::vector<double> v) {
 /// One line: the reference, kfx in both modes, and the ratios of the pairs.
 void compare(lab& l, const char* name, const char* unit, bool lower_is_better, const std::function<double()>& reference,
              const std::function<double(client&)>& ours) {
+  if (std::string(name).find(l.only) == std::string::npos) return;
   std::vector<double> ref, caller, threads, r_caller, r_threads;
   for (unsigned i = 0; i <= l.rounds; ++i) {
     const double r = reference();
@@ -199,7 +201,8 @@ int main(int argc, char** argv) {
   const auto space = both.find(' ');
   int status = 0;
   {
-    lab l{control[0], raw_fds[0], argc > 1 ? static_cast<unsigned>(std::atoi(argv[1])) : 7, nullptr, nullptr};
+    lab l{control[0], raw_fds[0], argc > 1 ? static_cast<unsigned>(std::atoi(argv[1])) : 7, argc > 2 ? argv[2] : "",
+          nullptr,    nullptr};
     l.tell(job::kfx_caller);
     l.caller = std::make_unique<client>(kfx::progress::caller, both.substr(0, space));
     l.caller->quit();
