@@ -43,7 +43,9 @@ std::unique_ptr<tcp_stream> tcp_stream::adopt(int fd) {
 byte_stream::moved tcp_stream::send(std::span<const ::iovec> pieces) noexcept {
   const ::msghdr m = message(pieces);
   ::ssize_t n;
-  do n = ::sendmsg(fd_, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+  do
+    n = pieces.size() == 1 ? ::send(fd_, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
+                           : ::sendmsg(fd_, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
   while (n < 0 && errno == EINTR);
   if (n < 0) return failed();
   return {static_cast<std::size_t>(n), {}};

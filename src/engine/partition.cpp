@@ -4,6 +4,7 @@
 
 #include "engine/partition.hpp"
 
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -23,6 +24,8 @@ using detail::verb;
 namespace {
 constexpr unsigned poll_budget = 64;  // frames a session gets before the next one has its turn
 constexpr unsigned look_around = 32;  // rounds between two looks at links that are not hot
+// Polls with frames after which a link leaves the set to sleep on: what wakes nobody still costs each arrival.
+constexpr unsigned stays_hot = 64;
 constexpr std::uint64_t doorbell_tag = ~std::uint64_t{0};
 
 std::mutex& alive_mutex() {
@@ -292,12 +295,13 @@ std::size_t partition::frames(std::int64_t now) {
     session& s = *hot_[i];
     const unsigned got = s.poll(poll_budget, now);
     n += got;
+    if (got != 0 && s.watched_fd >= 0 && ++s.busy_polls > stays_hot) unwatch_link(s);
     const bool cold = got == 0 && ++s.cold_polls > (hot_.size() > 8 ? 200u : 4000u);
     if (!s.link() || (cold && cool(s))) {
       drop_hot(i);
       continue;
     }
-    if (s.blocked()) {  // room may have come
+    if (s.blocked() || s.ack_waits()) {  // room may have come, patience be at its end
       s.pump();
       s.poll_over();
     }
@@ -360,18 +364,16 @@ void partition::cool_all() {
 }
 
 std::size_t partition::poll(bool handlers) {
-  if (!baton_.try_lock()) return 0;
-  if (armed_.exchange(false)) {
+  if (!baton_.try_lock()) {
+    if (baton_.wanted()) sched_yield();
+    return 0;
+  }
+  if (armed_.load(std::memory_order_relaxed) && armed_.exchange(false)) {
     sleeping_.fetch_sub(1);
     find_active(0);
   }
   std::size_t n = frames(now_ns());
-  if (handlers && work_ready_.load(std::memory_order_relaxed)) {
-    baton_.unlock();
-    n += run_ready();
-    baton_.lock();
-    drain();
-  }
+  if (handlers && work_ready_.load(std::memory_order_relaxed)) n += run_ready();
   leave();
   return n;
 }
@@ -395,6 +397,7 @@ bool partition::watch_link(session& s) {
   }
   s.watched_fd = h.fd;
   s.watched_writable = h.writable;
+  s.busy_polls = 0;
   return true;
 }
 

@@ -22,7 +22,9 @@ namespace {
 /// Which engine thread this is, for the serial that watch() looks at.
 thread_local std::atomic<std::uint64_t>* own_serial = nullptr;
 
-constexpr unsigned ready_budget = 256;  // handlers between two looks at the wire
+constexpr unsigned ready_budget = 256;        // handlers between two looks at the wire
+constexpr unsigned together = 16;             // handlers whose requests and answers make one burst
+constexpr std::int64_t short_handler = 4000;  // ns: about what a burst costs
 }  // namespace
 
 void partition::ready_strand(strand& s) {
@@ -68,17 +70,16 @@ strand* partition::next_strand(op_state*& chain) {
   return s;
 }
 
-/// One completion or one lane's messages. False: nothing was ready.
+/// One completion or one lane's messages; the baton is let go of meanwhile. False: nothing was ready.
 bool partition::run_one() {
-  baton_.lock();
-  drain();
   op_state* done = next_done();
   op_state* chain = nullptr;
   strand* s = done ? nullptr : next_strand(chain);
-  std::shared_ptr<session> keep = s ? s->owner->shared_from_this() : nullptr;
   work_ready_.store(done_first_ || ready_first_, std::memory_order_relaxed);
-  release();
   if (!done && !s) return false;
+  const std::shared_ptr<session> keep = s ? s->owner->shared_from_this() : nullptr;
+  const kfx::lane lane = chain ? chain->lane : default_lane;
+  release();
   std::atomic<std::uint64_t>& serial = own_serial ? *own_serial : caller_serial_;
   serial.fetch_add(1, std::memory_order_relaxed);
   // Counted before the watch is asked for, so that one that is just ending its watch sees it.
@@ -92,12 +93,13 @@ bool partition::run_one() {
   handler_of_thread() = outer;
   in_handlers_.fetch_sub(1, std::memory_order_relaxed);
   serial.fetch_add(1, std::memory_order_relaxed);
+  baton_.lock();
   if (s) {
-    baton_.lock();
     s->running = false;
     if (s->head && !s->ready) ready_strand(*s);
-    release();
   }
+  drain();
+  if (s) keep->handler_returned(lane);
   return true;
 }
 
@@ -128,9 +130,16 @@ std::shared_ptr<detail::region_state> partition::region_of(std::uint64_t key) {
   });
 }
 
+/// What short handlers ask for leaves together; what a longer one asked for does not wait for the next.
 std::size_t partition::run_ready() {
   std::size_t n = 0;
-  while (n < ready_budget && work_ready_.load(std::memory_order_relaxed) && run_one()) ++n;
+  std::int64_t sent = now_ns();
+  while (n < ready_budget && run_one()) {
+    const std::int64_t now = now_ns();
+    if (++n % together != 0 && now - sent < short_handler) continue;
+    flush_dirty();
+    sent = now;
+  }
   return n;
 }
 

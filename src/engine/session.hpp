@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "engine/lane_queue.hpp"
+#include "engine/open_messages.hpp"
 #include "engine/tx_log.hpp"
 #include "kfx/backend/link.hpp"
 #include "kfx/detail/op_state.hpp"
@@ -133,12 +134,17 @@ class session final : public detail::peer_state,
   backend::link* link() const noexcept { return link_.get(); }
   bool busy() const noexcept { return requests_ != 0; }
   bool blocked() const noexcept { return blocked_ && link_; }
+  /// Acks are wanted that a message still holds back.
+  bool ack_waits() const noexcept { return ack_urgent_ && !open_.empty(); }
+  /// A handler of that lane returned: messages it kept do not hold back acks.
+  void handler_returned(kfx::lane);
   /// There is something to emit, and room as far as is known.
   bool pending() const noexcept { return link_ && !blocked_ && (round_first_ || !express_.empty()); }
   bool dirty = false;  ///< in the partition's flush list
   bool hot = false;    ///< polled each round
   unsigned cold_polls = 0;
-  std::uint32_t slot = 0;  ///< in the partition's table
+  unsigned busy_polls = 0;  ///< since its descriptor joined the set to sleep on
+  std::uint32_t slot = 0;   ///< in the partition's table
   int watched_fd = -1;
   bool watched_writable = false;
 
@@ -325,8 +331,14 @@ class session final : public detail::peer_state,
   // inbound
   std::uint32_t rx_taken_ = 0;
   std::uint32_t rx_told_ = 0;         ///< the last ack that went out
-  std::uint32_t errors_waiting_ = 0;  ///< failures among the results that have not been emitted yet
+  std::uint32_t errors_waiting_ = 0;  ///< results that must precede the ack of their request and are not emitted yet
   bool mute() const noexcept { return errors_waiting_ != 0 || replay_at_ < log_.size(); }
+  open_messages open_;
+  /// How far an ack goes: everything before the oldest message that somebody is at work on.
+  std::uint32_t ack_value() const noexcept { return open_.empty() ? rx_taken_ : open_.oldest().before; }
+  void close_message(detail::op_state&);
+  void result_later(detail::op_state&);
+  void leave_behind(std::int64_t since);
   bool ack_urgent_ = false;  ///< the peer's ops wait for the ack
   bool pong_owed_ = false;
   std::uint64_t pong_value_ = 0;

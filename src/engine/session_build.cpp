@@ -60,7 +60,7 @@ bool session::put_frame(wire::head h, std::span<const std::uint64_t> ext, std::s
   h.length = static_cast<std::uint32_t>(h.head_bytes() + body_bytes);
   // Success must not be acknowledged before the failures that go ahead of it: until then an ack says nothing.
   const bool silent = mute();
-  h.ack = silent ? rx_taken_ - wire::says_nothing : rx_taken_;
+  h.ack = silent ? rx_taken_ - wire::says_nothing : ack_value();
   std::byte head_bytes[wire::max_head];
   const bool in_place = body_bytes <= copy_limit;
   std::byte* p = in_place ? space(h.length) : head_bytes;
@@ -82,7 +82,7 @@ bool session::put_frame(wire::head h, std::span<const std::uint64_t> ext, std::s
   }
   if (!silent) {
     rx_told_ = h.ack;
-    ack_urgent_ = false;
+    ack_urgent_ &= h.ack != rx_taken_;
   }
   return true;
 }
@@ -192,8 +192,12 @@ bool session::build(const tx_entry& e) {
   // A frame whose op ended is not sent again; its place in the numbering is kept.
   if ((e.op->options & opt_aborted) && e.type != wire::type::result && e.type != wire::type::cancel) {
     const bool answer = e.type == wire::type::data || e.type == wire::type::reply;
+    const bool closing = e.type != wire::type::write || (e.flags & wire::last);
     h.type = answer && (e.flags & wire::last) ? wire::type::result : wire::type::nop;
-    h.op = wire::pack_op(answer ? static_cast<std::uint32_t>(e.op->after) : e.op->index(), 0);
+    // Nobody else would answer a request whose last frame the peer does not get.
+    const bool ask = !answer && closing && (e.op->options & opt_expect);
+    h.op = wire::pack_op(answer ? static_cast<std::uint32_t>(e.op->after) : e.op->index(),
+                         static_cast<std::uint8_t>(ask ? wire::wants_result : 0));
     h.b = e.op->error != 0 ? pack_status(*e.op) : static_cast<std::uint64_t>(errc::session_lost);
     return put_frame(h, {}, {}, 0, nullptr);
   }

@@ -52,7 +52,7 @@ void session::acked(const tx_entry& e) {
 void session::settle(op_state& o) {
   if (o.stage != stage_wire || o.kind == verb::offer || o.kind == verb::message) return;
   if (o.unacked != 0 || (o.options & opt_expect) || !(o.options & opt_emitted) || direct_pending(o)) return;
-  if (o.kind == verb::write || o.kind == verb::reply) o.bytes = o.length;
+  if (o.kind == verb::write || o.kind == verb::reply || o.kind == verb::send) o.bytes = o.length;
   const bool of_offer = o.kind == verb::serve && (o.options & opt_offer);
   const std::uint64_t key = o.key, bytes = o.length;
   const bool last = o.options & opt_last;
@@ -178,7 +178,7 @@ void session::retire(op_state& o) {
 
 /// Tells the target that an op ended early. Where the op's last frame never went out, the target answers.
 void session::send_cancel(op_state& o) {
-  if (!link_ || is_answer(o) || o.kind == verb::offer) return;
+  if (is_answer(o) || o.kind == verb::offer) return;
   op_state* c = home->make_op(verb::result, false);
   if (!c) return;
   c->owner = this;

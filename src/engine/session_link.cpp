@@ -71,7 +71,7 @@ void session::attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken,
   epoch_ = epoch;
   // Tokens of other sessions have epochs too: theirs must not look like this link's.
   key_epoch_ = static_cast<std::uint16_t>(epoch ^ id ^ id >> 16 ^ id >> 32 ^ id >> 48);
-  rx_told_ = rx_taken_ - 1;  // the first frame, or an ack of its own, tells the peer
+  rx_told_ = ack_value() - 1;  // the first frame, or an ack of its own, tells the peer
   ack_urgent_ = true;
   credits_ = static_cast<std::int64_t>(credits) - credits_out();
   last_heard_ = last_used_ = now_ns();
@@ -119,6 +119,7 @@ void session::reset(std::error_code code, bool all) {
   credits_ = 0;
   failed_.clear();
   errors_waiting_ = 0;
+  open_.clear();
   std::vector<op_state*> ending;
   each_op([&](op_state& o) {
     const bool reached = o.options & (opt_started | opt_answer);
@@ -218,14 +219,20 @@ void session::poll_over() {
     send_control(wire::type::pong, pong_value_);
   }
   if (mute()) return;
-  if ((ack_urgent_ && rx_told_ != rx_taken_) || rx_taken_ - rx_told_ >= 64) {
+  const std::uint32_t untold = ack_value() - rx_told_;
+  if ((ack_urgent_ && untold != 0) || untold >= 64) {
     last_used_ = now_ns();
     send_control(wire::type::ack);
   }
 }
 
 void session::settle_acks() {
-  if (link_ && !mute() && rx_told_ != rx_taken_) send_control(wire::type::ack);
+  if (!link_) return;
+  if (!open_.empty()) {
+    leave_behind(INT64_MAX);
+    pump();
+  }
+  if (!mute() && rx_told_ != ack_value()) send_control(wire::type::ack);
 }
 
 void session::tick(std::int64_t now) {

@@ -15,7 +15,13 @@ using detail::verb;
 namespace {
 /// Pieces of large transfers that one holder of the baton moves before others have their turn. Where a put is a copy
 /// by this very thread, nothing else would end it.
+constexpr std::int64_t patience = 1'000'000;  // ns that a handler may hold back other ops' acks
 constexpr unsigned pieces_at_once = 4;
+
+/// What must be said before the ack of the request, which would mean success.
+bool ahead_of_ack(const op_state& o) noexcept {
+  return o.fragments == static_cast<std::uint16_t>(wire::type::result) && (o.error != 0 || (o.options & opt_by_ack));
+}
 }  // namespace
 
 lane_queue& session::queue(kfx::lane lane, bool answers) {
@@ -58,7 +64,7 @@ void session::enqueue(op_state& o) {
 }
 
 void session::express(op_state& o) {
-  errors_waiting_ += o.fragments == static_cast<std::uint16_t>(wire::type::result) && o.error != 0;
+  errors_waiting_ += ahead_of_ack(o);
   o.stage = stage_express;
   express_.push_back(o);
   home->make_dirty(*this);
@@ -129,9 +135,11 @@ bool session::replay() {
 bool session::emit_express() {
   while (op_state* o = express_.head) {
     const auto type = static_cast<wire::type>(o->fragments);
-    const std::uint8_t flags = type == wire::type::cancel && (o->options & opt_expect) ? wire::wants_result : 0;
+    std::uint8_t flags = 0;
+    if (type == wire::type::cancel && (o->options & opt_tail)) flags = wire::wants_result;
+    if (type == wire::type::result && (o->options & opt_expect)) flags = wire::later;
     if (!log({o, 0, 0, type, flags, true})) return false;
-    if (type == wire::type::result && o->error != 0) --errors_waiting_;
+    errors_waiting_ -= ahead_of_ack(*o);
     if (o->options & opt_credit) {  // it ends a request of the peer, which may send another one now
       o->options &= ~opt_credit;
       --inbound_;
@@ -197,7 +205,8 @@ session::emitted session::emit_request(lane_queue& q, op_state& o) {
       return r;
     }
     case verb::send:
-      return once(wire::type::send, opt & opt_reply ? wire::wants_reply : 0);
+      return once(wire::type::send, static_cast<std::uint8_t>((opt & opt_reply ? wire::wants_reply : 0) |
+                                                              (opt & opt_expect ? wire::wants_result : 0)));
     case verb::open:
       return once(wire::type::open, 0);
     case verb::commit:
@@ -217,7 +226,7 @@ session::emitted session::emit(lane_queue& q, op_state& o) {
   }
   if (o.kind == verb::reply) return emit_slices(o, wire::type::reply, o.options & opt_user ? wire::wants_result : 0);
   const bool moves = o.kind == verb::write || o.kind == verb::read;
-  const bool needs_credit = (o.options & opt_expect) && o.kind != verb::reject;
+  const bool needs_credit = o.kind == verb::send || ((o.options & opt_expect) && o.kind != verb::reject);
   if (needs_credit && !take_credit(o)) return hold(q, true);
   if (o.options & opt_tail) return emit_tail(q, o);
   if (moves) {
@@ -233,6 +242,7 @@ session::emitted session::emit(lane_queue& q, op_state& o) {
 
 void session::pump() {
   if (!link_) return;
+  if (ack_waits()) leave_behind(round_now_ - patience);
   bool room = replay() && emit_express();
   wake_for_credits();
   for (unsigned pieces = 0; room && round_first_ && pieces < pieces_at_once;) {

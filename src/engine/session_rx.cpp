@@ -143,6 +143,7 @@ bool session::act(landing& l, const_buffer body) {
     case wire::type::notify:
       return act_notify(l);
     case wire::type::nop:
+      if (l.head.flags() & wire::wants_result) answer(l.head.index(), l.head.lane, make_error_code(errc::cancelled), 0);
       return true;
     default:
       return false;

@@ -95,7 +95,6 @@ void prepare_read(op_state& o, const request& r) {
 
 void prepare_send(op_state& o, const request& r) {
   take_list(o, r.from);
-  o.options |= engine::opt_expect;
   const auto header = r.header.list();
   const std::size_t size = r.header.bytes();
   if (size > limits::header) return fail(o, errc::header_too_long);
@@ -110,11 +109,12 @@ void prepare_send(op_state& o, const request& r) {
     }
     copy_header(o, {flat.data(), at});
   }
-  if (o.length <= o.owner->settings.eager) o.options |= engine::opt_eager;
+  // A message that comes whole and wants no reply ends with the ack; others with what the peer says.
+  o.options |= o.length <= o.owner->settings.eager ? engine::opt_eager : engine::opt_expect;
   if (!r.options.reply.list().empty()) {
     const auto list = r.options.reply.list();
     if (list.size() > limits::fragments) return fail(o, errc::too_many_fragments);
-    o.options |= engine::opt_reply;
+    o.options |= engine::opt_reply | engine::opt_expect;
     o.reply_fragments = static_cast<std::uint16_t>(list.size());
     o.reply_list = keep_list(list, &o.inline_reply, 1, o.options, engine::opt_reply_pooled);
   }

@@ -40,6 +40,10 @@ bool session::act_send(landing& l, const_buffer body) {
     m->offset = body.size();  // of the block
     m->options |= opt_header_pooled;
   }
+  if (!(h.flags() & (wire::wants_result | wire::wants_reply))) {
+    m->options |= opt_by_ack;
+    m->imm = open_.add(*m, rx_taken_, round_now_);
+  }
   to_strand(*m);
   return true;
 }
@@ -80,8 +84,20 @@ void session::finish_message(op_state& m) {
     }
     return free_orphan(m);
   }
+  if (m.options & opt_by_ack) {
+    const bool well = m.moved == message_dropped && m.error == 0 && m.bytes == m.length;
+    if (well) {
+      close_message(m);
+      --inbound_;
+      m.options &= ~opt_credit;
+      return home->free_engine_part(m);
+    }
+    if (m.moved == message_replied) result_later(m);  // the reply that nobody asked for says so
+    close_message(m);
+  }
   ++live_ops_;
   if (m.moved == message_replied || m.moved == message_reply_copied) {
+    m.options &= ~opt_by_ack;
     m.kind = verb::reply;
     m.moved = 0;
     m.options = (m.options | opt_answer) & ~(opt_eager | opt_notify);
@@ -91,6 +107,44 @@ void session::finish_message(op_state& m) {
   m.imm = 0;
   m.fragments = static_cast<std::uint16_t>(wire::type::result);
   express(m);
+}
+
+void session::close_message(op_state& m) {
+  if (!open_.close(m.imm)) return;
+  ack_urgent_ = true;  // its sender waits for that
+  home->make_dirty(*this);
+}
+
+/// The ack passes it by: tells its sender to wait for the result.
+void session::result_later(op_state& m) {
+  close_message(m);
+  m.options &= ~opt_by_ack;
+  op_state* r = home->make_op(verb::result, false);
+  if (!r) {
+    doomed_ = make_error_code(errc::out_of_resources);
+    return;
+  }
+  r->owner = this;
+  r->lane = m.lane;
+  r->after = m.after;
+  r->options |= opt_by_ack | opt_expect;
+  r->fragments = static_cast<std::uint16_t>(wire::type::result);
+  ++live_ops_;
+  express(*r);
+}
+
+/// Messages that came before then do not hold back acks any longer.
+void session::leave_behind(std::int64_t since) {
+  open_.each([&](const open_messages::entry& e) {
+    if (e.since <= since) result_later(*e.message);
+  });
+}
+
+void session::handler_returned(kfx::lane lane) {
+  if (open_.empty()) return;
+  open_.each([&](const open_messages::entry& e) {
+    if (e.message->lane == lane && e.message->stage == stage_wire) result_later(*e.message);
+  });
 }
 
 void session::answer(std::uint32_t op, kfx::lane lane, std::error_code error, std::uint64_t bytes, bool credited,
@@ -123,8 +177,13 @@ bool session::act_result(landing& l) {
                        o->kind == verb::reject;
   if (!request || !(o->options & opt_started)) return false;
   const std::error_code error = unpack_error(h.b);
-  if (!(o->options & opt_expect)) {  // a failure ahead of the ack
-    if (o->stage < stage_quieting && error) finish(*o, error);
+  if (!(o->options & opt_expect)) {  // ahead of the ack
+    if (h.flags() & wire::later)
+      o->options |= opt_expect;
+    else if (o->stage < stage_quieting && (error || o->kind == verb::send)) {
+      o->bytes = h.a;
+      finish(*o, error);
+    }
     return true;
   }
   if (o->stage < stage_quieting) {

@@ -15,13 +15,14 @@ void peer_events::push(peer p, peer_event e) {
   {
     std::lock_guard lock(mutex_);
     queue_.push_back({std::move(p), e});
+    waiting_.store(true, std::memory_order_release);
   }
   if (!threaded_) return pending_();
   if (!pool_) pool_ = std::make_unique<boost::asio::thread_pool>(1);
   boost::asio::post(*pool_, [this] { run(); });
 }
 
-std::size_t peer_events::run() {
+std::size_t peer_events::run_all() {
   std::unique_lock lock(mutex_);
   if (running_) return 0;
   running_ = true;
@@ -34,6 +35,7 @@ std::size_t peer_events::run() {
     lock.lock();
   }
   running_ = false;
+  waiting_.store(false, std::memory_order_relaxed);
   return n;
 }
 

@@ -3,6 +3,7 @@
 /// @file
 /// Delivers on_peer events, in order, where a handler that blocks holds up nothing else.
 
+#include <atomic>
 #include <boost/asio/thread_pool.hpp>
 #include <deque>
 #include <functional>
@@ -22,8 +23,8 @@ class peer_events {
 
   /// Control thread.
   void push(peer p, peer_event e);
-  /// Any thread: runs what is queued. How many.
-  std::size_t run();
+  /// Any thread: runs what is queued. How many. Costs nothing while there is nothing.
+  std::size_t run() { return waiting_.load(std::memory_order_acquire) ? run_all() : 0; }
   /// Waits for a handler that runs; later events are dropped. Not while `push` can be called.
   void stop();
 
@@ -32,13 +33,16 @@ class peer_events {
     peer who;
     peer_event what;
   };
+  std::size_t run_all();
+
   const bool threaded_;
   const std::function<void(const peer&, peer_event)> deliver_;
   const std::function<void()> pending_;
   std::unique_ptr<boost::asio::thread_pool> pool_;
   std::mutex mutex_;
   std::deque<event> queue_;
-  bool running_ = false;  ///< a thread is in `run`; the order is its
+  std::atomic<bool> waiting_{false};  ///< the queue may hold something
+  bool running_ = false;              ///< a thread is in `run`; the order is its
 };
 
 }  // namespace kfx::node_detail

@@ -48,7 +48,8 @@ enum flag : std::uint8_t {
   offer = 4,          ///< the key names an offer; a read with `last` ends it
   durable = 8,        ///< write: persist before the result
   atomic8 = 16,       ///< write: 8 aligned bytes, stored at once
-  wants_result = 32,  ///< write: answer with `result` (else the ack of its last frame is the answer)
+  later = 16,         ///< result: there is none yet; another one follows, and the ack is none
+  wants_result = 32,  ///< write, send: answer with `result` (else the ack of its last frame is the answer)
   payload = 64,       ///< read: the source is the payload of the target's send named by `a`
   closes = 64,        ///< write: this ends the offer
   wants_reply = 128   ///< send: a reply is awaited
@@ -60,7 +61,7 @@ enum flag : std::uint8_t {
 ///     4  u8  type
 ///     5  u8  head     length of the head in units of 8 bytes: 4 to 9
 ///     6  u16 lane
-///     8  u32 ack      numbered frames taken from the other side so far in this session, mod 2^32
+///     8  u32 ack      numbered frames of the other side that this one is through with in this session, mod 2^32
 ///    12  u32 op       op index (24 bits), flags (8 bits)
 ///    16  u64 a        by type
 ///    24  u64 b        by type

@@ -163,6 +163,44 @@ TEST_CASE("one credit is enough for everything", "[flow]") {
   CHECK(told.reaches(200));
 }
 
+TEST_CASE("what is given up half-way gives its credit back", "[flow]") {
+  const auto mode = GENERATE(progress::threads, progress::caller);
+  const bool harsh = under_test().cuts() && GENERATE(false, true);
+  INFO("seed " << process_seed());
+  constexpr std::size_t most = 8 << 20;
+  random_source rng("given up");
+  world w(mode, most, [](options& server, options& client) { server.credits = client.credits = 3; });
+  (*w.server)->on_message([](message m) {
+    if (m.wants_reply()) m.reply(m.header());
+  });
+  w.connect({}, harsh);
+  std::vector<std::byte> into(most);
+  std::array<std::byte, 64> answer;
+  for (int i = 0; i < 100; ++i) {
+    const std::size_t n = rng.one_in(2) ? most : rng.size(most);
+    op<done> o;
+    switch (rng.below(4)) {
+      case 0:
+        o = w.peer.write(noise().first(n), w.remote.at(0, n), {.notify = 1});
+        break;
+      case 1:
+        o = w.peer.read(mutable_buffer(into).first(n), w.remote.at(0, n));
+        break;
+      case 2:
+        o = w.peer.send({}, noise().first(n));
+        break;
+      default:
+        o = w.peer.send(head.bytes(), noise().first(n % 2000), {.reply = answer});
+    }
+    (void)o.complete(std::chrono::microseconds(rng.size(3000)));
+    o.cancel();
+    (void)outcome(o);
+  }
+  std::array<op<done>, 3> all;
+  for (lane i = 0; i < 3; ++i) all[i] = w.peer.write(noise().first(9), w.remote.at(0, 9), {.notify = 1, .lane = i});
+  for (auto& o : all) must(o);
+}
+
 TEST_CASE("a node that goes under traffic ends each op once", "[flow]") {
   const auto mode = GENERATE(progress::threads, progress::caller);
   INFO("seed " << process_seed());
