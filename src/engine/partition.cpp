@@ -365,7 +365,8 @@ void partition::cool_all() {
 
 std::size_t partition::poll(bool handlers) {
   if (!baton_.try_lock()) {
-    if (baton_.wanted()) sched_yield();
+    // Somebody moves frames, or would if this thread did not keep the CPU.
+    sched_yield();
     return 0;
   }
   if (armed_.load(std::memory_order_relaxed) && armed_.exchange(false)) {

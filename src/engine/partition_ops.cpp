@@ -121,14 +121,15 @@ bool partition::wait_for(op_state& o, std::int64_t until) {
   std::int64_t now = now_ns();
   std::int64_t quiet_since = now;
   bool done = false;
+  unsigned refused = 0;
   for (unsigned round = 0; !(done = o.is_done()); ++round) {
     bool moved = false;
     if (baton_.try_lock()) {
       moved = frames(now) != 0;
       if (!o.is_done()) flush_dirty();
       release();
-    } else if (baton_.wanted()) {
-      sched_yield();
+    } else if (++refused % 64 == 0 || baton_.wanted()) {
+      sched_yield();  // its holder, or who waits for it, may want this CPU
     } else {
       cpu_relax();
     }
