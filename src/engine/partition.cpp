@@ -178,8 +178,8 @@ void partition::free_engine_part(op_state& o) {
 
 // --- submissions
 
-void partition::submit(op_state& o) {
-  if (!(o.bits.fetch_or(detail::op_queued, std::memory_order_acq_rel) & detail::op_queued)) take_in(o);
+void partition::submit(op_state& o, std::uint32_t wish) {
+  if (!(o.bits.fetch_or(wish | detail::op_queued, std::memory_order_acq_rel) & detail::op_queued)) take_in(o);
 }
 
 void partition::submit_fresh(op_state& o) {
@@ -237,13 +237,19 @@ void partition::drain() {
 /// What a submitted op_state wants: to start, to end early, or a message's answer.
 void partition::dispatch(op_state& o) {
   if (o.kind == verb::message) {
-    o.bits.fetch_and(~(detail::op_queued | detail::op_command), std::memory_order_acq_rel);
+    // Its holder is through with it; only a session that goes away would still write there, with the baton.
+    o.bits.store(o.bits.load(std::memory_order_acquire) & ~(detail::op_queued | detail::op_command),
+                 std::memory_order_relaxed);
     return o.owner->finish_message(o);
   }
   // Until `op_queued` is taken away its memory stays, even if it ends and is let go of meanwhile.
   constexpr std::uint32_t wishes = detail::op_fresh | detail::op_cancel | detail::op_command;
   constexpr std::uint32_t gone = detail::op_user_gone | detail::op_engine_gone;
-  std::uint32_t bits;
+  std::uint32_t bits = o.bits.load(std::memory_order_acquire);
+  if ((bits & (wishes | detail::op_engine_gone)) == detail::op_fresh) {
+    // The usual case. Nobody but this thread gives up the engine's part of it, so it may leave the queue at once.
+    if (o.bits.compare_exchange_strong(bits, bits & ~(detail::op_fresh | detail::op_queued))) return o.owner->start(o);
+  }
   do {
     bits = o.bits.fetch_and(~wishes, std::memory_order_acq_rel);
     if (bits & detail::op_fresh) o.owner->start(o);
@@ -373,8 +379,9 @@ std::size_t partition::poll(bool handlers) {
     sleeping_.fetch_sub(1);
     find_active(0);
   }
-  std::size_t n = frames(now_ns());
-  if (handlers && work_ready_.load(std::memory_order_relaxed)) n += run_ready();
+  const std::int64_t now = now_ns();
+  std::size_t n = frames(now);
+  if (handlers && work_ready_.load(std::memory_order_relaxed)) n += run_ready(now);
   leave();
   return n;
 }

@@ -36,7 +36,8 @@ class partition final : public std::enable_shared_from_this<partition> {
 
   // --- any thread
   /// Hands an op, a cancellation or a command to the engine; runs it here and now when the baton is free.
-  void submit(detail::op_state&);
+  /// `wish`: bits to set in the same breath.
+  void submit(detail::op_state&, std::uint32_t wish = 0);
   /// The same for an op that nobody else knows yet.
   void submit_fresh(detail::op_state&);
   /// An op_state that counts against max_ops when `user`; waits (driving) for room unless in a handler.
@@ -134,8 +135,9 @@ class partition final : public std::enable_shared_from_this<partition> {
   void drain();
   void dispatch(detail::op_state&);
   std::size_t frames(std::int64_t now);
-  std::size_t run_ready();
+  std::size_t run_ready(std::int64_t begun);
   bool run_one();
+  void handler_begins_or_ends() noexcept;
   void run_strand(strand&, detail::op_state* chain);
   detail::op_state* next_done();
   strand* next_strand(detail::op_state*& chain);

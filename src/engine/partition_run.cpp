@@ -70,6 +70,13 @@ strand* partition::next_strand(op_state*& chain) {
   return s;
 }
 
+void partition::handler_begins_or_ends() noexcept {
+  if (own_serial)  // nobody else writes it
+    own_serial->store(own_serial->load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  else
+    caller_serial_.fetch_add(1, std::memory_order_relaxed);
+}
+
 /// One completion or one lane's messages; the baton is let go of meanwhile. False: nothing was ready.
 bool partition::run_one() {
   op_state* done = next_done();
@@ -80,8 +87,7 @@ bool partition::run_one() {
   const std::shared_ptr<session> keep = s ? s->owner->shared_from_this() : nullptr;
   const kfx::lane lane = chain ? chain->lane : default_lane;
   release();
-  std::atomic<std::uint64_t>& serial = own_serial ? *own_serial : caller_serial_;
-  serial.fetch_add(1, std::memory_order_relaxed);
+  handler_begins_or_ends();
   // Counted before the watch is asked for, so that one that is just ending its watch sees it.
   in_handlers_.fetch_add(1, std::memory_order_seq_cst);
   host_.watch_handlers();
@@ -92,7 +98,7 @@ bool partition::run_one() {
     run_strand(*s, chain);
   handler_of_thread() = outer;
   in_handlers_.fetch_sub(1, std::memory_order_relaxed);
-  serial.fetch_add(1, std::memory_order_relaxed);
+  handler_begins_or_ends();
   baton_.lock();
   if (s) {
     s->running = false;
@@ -131,14 +137,14 @@ std::shared_ptr<detail::region_state> partition::region_of(std::uint64_t key) {
 }
 
 /// What short handlers ask for leaves together; what a longer one asked for does not wait for the next.
-std::size_t partition::run_ready() {
+std::size_t partition::run_ready(std::int64_t begun) {
   std::size_t n = 0;
-  std::int64_t sent = now_ns();
   while (n < ready_budget && run_one()) {
+    if (!work_ready_.load(std::memory_order_relaxed)) return n + 1;  // the caller sends the rest
     const std::int64_t now = now_ns();
-    if (++n % together != 0 && now - sent < short_handler) continue;
+    if (++n % together != 0 && now - begun < short_handler) continue;
     flush_dirty();
-    sent = now;
+    begun = now;
   }
   return n;
 }

@@ -22,6 +22,38 @@ base::block_pool& blocks() {
   return *pool;
 }
 
+/// What a thread freed last, for what it allocates next: the pools' heads are contended by all threads.
+class magazine {
+ public:
+  void* take() noexcept { return count_ != 0 ? slots_[--count_] : nullptr; }
+  /// False: it is full, or its thread is ending.
+  bool keep(void* block) noexcept {
+    if (count_ >= limit_) return false;
+    slots_[count_++] = block;
+    return true;
+  }
+  template <class Free>
+  void end(Free free) noexcept {
+    limit_ = 0;
+    while (void* block = take()) free(block);
+  }
+
+ private:
+  std::uint32_t count_ = 0;
+  std::uint32_t limit_ = size;
+  static constexpr std::uint32_t size = 32;
+  void* slots_[size]{};
+};
+
+struct magazines {
+  magazine ops, small;
+  ~magazines() {
+    ops.end([](void* o) { engine::ops().free(static_cast<op_state*>(o)); });
+    small.end([](void* b) { blocks<256>().free(b); });
+  }
+};
+thread_local magazines kept;
+
 void* from(base::block_pool& pool) {
   void* p = pool.allocate();
   if (!p) throw std::bad_alloc();
@@ -31,7 +63,8 @@ void* from(base::block_pool& pool) {
 }  // namespace
 
 op_state* allocate_op() noexcept {
-  op_state* o = ops().allocate();
+  auto* o = static_cast<op_state*>(kept.ops.take());
+  if (!o) o = ops().allocate();
   if (!o) return nullptr;
   const op_id id = o->id + (op_id{1} << 24);
   o->~op_state();
@@ -43,20 +76,26 @@ op_state* allocate_op() noexcept {
 void free_op(op_state& o) noexcept {
   o.owner = nullptr;
   o.kind = detail::verb::none;
-  ops().free(&o);
+  if (!kept.ops.keep(&o)) ops().free(&o);
 }
 
 op_state* find_op(std::uint32_t index) noexcept { return ops().at(index); }
 
 void* pool_allocate(std::size_t bytes) {
-  if (bytes <= 256) return from(blocks<256>());
+  if (bytes <= 256) {
+    void* p = kept.small.take();
+    return p ? p : from(blocks<256>());
+  }
   if (bytes <= 4096) return from(blocks<4096>());
   if (bytes <= 16384) return from(blocks<16384>());
   return ::operator new(bytes);
 }
 
 void pool_free(void* p, std::size_t bytes) noexcept {
-  if (bytes <= 256) return blocks<256>().free(p);
+  if (bytes <= 256) {
+    if (!kept.small.keep(p)) blocks<256>().free(p);
+    return;
+  }
   if (bytes <= 4096) return blocks<4096>().free(p);
   if (bytes <= 16384) return blocks<16384>().free(p);
   ::operator delete(p);

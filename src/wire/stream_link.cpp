@@ -16,9 +16,10 @@ bool stream_link::quiesce(backend::cookie c) {
 }
 
 backend::wait_handle stream_link::arm() {
-  tx_.drop_window();
+  tx_.rest();
   // Frames that a budget held back make no descriptor readable.
   if (rx_.ready()) return {};
+  rx_.rest();
   const bool waits_for_room = tx_.take_refused();
   return {stream_->native_handle(), true, tx_.pending() || waits_for_room};
 }

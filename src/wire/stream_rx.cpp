@@ -37,11 +37,17 @@ backend::link::polled stream_rx::poll(backend::byte_stream& stream, backend::fra
   polling_ = false;
   p.partial = arrived && (bulk_ || begin_ != end_);
   p.error = error_;
-  if (begin_ == end_ || error_) {
-    begin_ = end_ = 0;
-    release_chunk(std::exchange(buffer_, nullptr));
-  }
+  if (error_) drop();
   return p;
+}
+
+void stream_rx::rest() noexcept {
+  if (begin_ == end_) drop();
+}
+
+void stream_rx::drop() noexcept {
+  begin_ = end_ = 0;
+  release_chunk(std::exchange(buffer_, nullptr));
 }
 
 /// Hands over what the buffer holds. True: more bytes are needed; false: the budget is used up, or it is over.
@@ -189,9 +195,7 @@ bool stream_rx::ready() const noexcept {
 void stream_rx::close() noexcept {
   if (!error_) error_ = std::make_error_code(std::errc::not_connected);
   landing_ = {};
-  if (polling_) return;  // the sink still looks at a frame in the buffer; poll releases it
-  begin_ = end_ = 0;
-  release_chunk(std::exchange(buffer_, nullptr));
+  if (!polling_) drop();  // else the sink still looks at a frame in the buffer; poll drops it
 }
 
 }  // namespace kfx::wire

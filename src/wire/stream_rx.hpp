@@ -28,6 +28,8 @@ class stream_rx {
   void divert() noexcept { landing_ = {}; }
   /// `poll` has something to say without new bytes (frames held back by a budget, an error).
   bool ready() const noexcept;
+  /// Nobody uses the link for now: gives back an empty buffer.
+  void rest() noexcept;
   /// Allowed from inside a sink's function.
   void close() noexcept;
 
@@ -44,8 +46,9 @@ class stream_rx {
   void land(std::size_t bytes) noexcept;
   std::span<std::byte> room(std::size_t wanted) noexcept;
   bool carry_on(bool accepted) noexcept;
+  void drop() noexcept;
 
-  std::byte* buffer_ = nullptr;  ///< one chunk, held only while there are bytes in it
+  std::byte* buffer_ = nullptr;  ///< one chunk, held while the link is in use
   std::size_t begin_ = 0;        ///< received and not yet handed over: [begin_, end_)
   std::size_t end_ = 0;
   std::size_t missing_ = 0;  ///< bytes known to be missing of the small frame at begin_

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t pieces_a_send = 64;  // what byte_stream::send takes
 constexpr std::size_t pieces_kept = 128;   // by an idle link: 2 KiB
-constexpr std::size_t bodies_kept = 16;
+constexpr std::size_t bodies_kept = stream_tx::max_bodies;
 
 }  // namespace
 
@@ -130,21 +130,18 @@ void stream_tx::consume(std::size_t bytes, backend::frame_sink& sink) {
     bytes -= p.iov_len;
     pieces_.pop();
   }
-  release_stages();
+  release_stages(1);  // the last one still takes bytes
   while (!bodies_.empty() && bodies_.front().end <= sent_) {
     const body done = bodies_.front();
     bodies_.pop();
     std::free(done.copy);
     if (!done.quiet) sink.on_sent(done.cookie);
   }
-  pieces_.trim(pieces_kept);
-  bodies_.trim(bodies_kept);
 }
 
-void stream_tx::release_stages() noexcept {
-  const bool drained = pieces_.empty();
-  if (drained) staged_end_ = nullptr;
-  const std::size_t needed = drained && !window_ ? 0 : 1;  // the last one still takes bytes
+/// Gives back stages that are sent, but for so many.
+void stream_tx::release_stages(std::size_t needed) noexcept {
+  if (pieces_.empty()) staged_end_ = nullptr;
   std::size_t gone = 0;
   while (stage_count_ - gone > needed && stages_[gone].end <= sent_) release_chunk(stages_[gone++].chunk);
   if (gone == 0) return;
@@ -152,9 +149,11 @@ void stream_tx::release_stages() noexcept {
   stage_count_ -= gone;
 }
 
-void stream_tx::drop_window() noexcept {
+void stream_tx::rest() noexcept {
   window_ = false;
-  if (pieces_.empty()) release_stages();
+  if (pieces_.empty()) release_stages(0);
+  pieces_.trim(pieces_kept);
+  bodies_.trim(bodies_kept);
 }
 
 bool stream_tx::staged(const void* p) const noexcept {
@@ -209,7 +208,7 @@ void stream_tx::close() noexcept {
   bodies_.clear();
   pieces_.clear();
   sent_ = queued_;
-  drop_window();
+  rest();
 }
 
 }  // namespace kfx::wire

@@ -44,8 +44,8 @@ class stream_tx {
   bool pending() noexcept { return !pieces_.empty(); }
   /// Whether anything was refused since the last call: who waits for room must hear of it even if nothing is queued.
   bool take_refused() noexcept { return std::exchange(refused_, false); }
-  /// Gives up a window that was reserved and not used.
-  void drop_window() noexcept;
+  /// Nobody uses the link for now: gives up the window that was reserved, and memory that only speeds things up.
+  void rest() noexcept;
   /// Forgets everything; nothing that was lent is referenced any more.
   void close() noexcept;
 
@@ -68,7 +68,7 @@ class stream_tx {
   void stage_copy(const_buffer bytes) noexcept;
   void lend(const_buffer fragment) noexcept;
   void consume(std::size_t bytes, backend::frame_sink&);
-  void release_stages() noexcept;
+  void release_stages(std::size_t needed) noexcept;
   bool staged(const void* p) const noexcept;
   bool detach(body&) noexcept;
   template <class F>
