@@ -27,7 +27,7 @@ mutations=(
   'no-quiescence|src/engine/session_end.cpp|s/if \(!link_->quiesce\([^\n]*\)\) return false;//|tcp:memory loopback_framed:memory sim_rdma:memory faulty_tcp:memory'
   'no-diversion|src/engine/session_end.cpp|s/\n    link_->divert\(\);\n    bulk_\.op = nullptr;/\n    bulk_.op = nullptr;/|tcp:memory loopback_framed:memory'
   'early-ack|src/engine/session.hpp|s/return open_\.empty\(\) \? rx_taken_ : [^;]*;/return rx_taken_;/|tcp:messages loopback_framed:messages'
-  'no-cancelled-answer|src/engine/session_pump.cpp|s/\n    if \(type == wire::type::cancel[^\n]*//|tcp:flow faulty_sim:flow'
+  'no-cancelled-answer|src/engine/session_pump.cpp|s/type == wire::type::cancel \? wire::wants_result : wire::later/type == wire::type::cancel ? 0 : wire::later/|tcp:flow faulty_sim:flow'
 )
 
 refresh() {  # from the checkout; what changes gets a new time, so that it is compiled again

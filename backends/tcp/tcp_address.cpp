@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "backends/tcp/tcp_address.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace kfx::backend {
@@ -33,6 +34,13 @@ std::optional<ip::address> parse_address(const std::string& host) {
   boost::system::error_code error;
   const ip::address a = ip::make_address(host, error);
   return error ? std::nullopt : std::optional(a);
+}
+
+std::vector<tcp::endpoint> loopback_by_name(std::string_view host, unsigned short port) {
+  constexpr std::string_view name = "localhost";
+  const auto same = [](char a, char b) { return (a | 0x20) == b; };
+  if (!std::equal(host.begin(), host.end(), name.begin(), name.end(), same)) return {};
+  return {{ip::address_v4::loopback(), port}, {ip::address_v6::loopback(), port}};
 }
 
 }  // namespace kfx::backend

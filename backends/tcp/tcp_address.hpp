@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kfx::backend {
 
@@ -20,5 +21,8 @@ std::string tcp_uri(std::string_view host, std::string_view port);
 std::optional<unsigned short> parse_port(std::string_view text);
 /// A host that is an address already, or nothing.
 std::optional<boost::asio::ip::address> parse_address(const std::string& host);
+/// This host by the name that always means it ("localhost", RFC 6761), for where no name service knows that; else
+/// nothing.
+std::vector<tcp::endpoint> loopback_by_name(std::string_view host, unsigned short port);
 
 }  // namespace kfx::backend

@@ -72,6 +72,8 @@ asio::awaitable<std::pair<std::vector<tcp::endpoint>, error_code>> addresses(asi
   tcp::resolver resolver(io);
   auto [error, results] = co_await resolver.async_resolve(u.host, u.port, tcp::resolver::numeric_service, as_values);
   for (const auto& entry : results) found.push_back(entry.endpoint());
+  if (found.empty()) found = loopback_by_name(u.host, port);
+  if (!found.empty()) error = {};
   co_return std::pair(std::move(found), error);
 }
 

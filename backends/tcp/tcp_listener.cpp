@@ -138,6 +138,7 @@ std::vector<tcp::endpoint> places(asio::io_context& io, const uri& u, unsigned s
   tcp::resolver resolver(io);
   for (const auto& entry : resolver.resolve(u.host, std::to_string(port), tcp::resolver::numeric_service, error))
     found.push_back(entry.endpoint());
+  if (found.empty()) found = loopback_by_name(u.host, port);
   return found;
 }
 

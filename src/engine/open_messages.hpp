@@ -14,6 +14,10 @@ namespace kfx::engine {
 /// A ring in the order of arrival. It grows by doubling, as far as the credits of the session allow.
 class open_messages {
  public:
+  /// The place of one that does not hold back acks any more. It is noted in the message's `imm`, since its options
+  /// belong to whoever holds it.
+  static constexpr std::uint64_t left_behind = ~std::uint64_t{0};
+
   struct entry {
     detail::op_state* message;  ///< null: done with
     std::uint32_t before;       ///< frames that were taken ahead of it
@@ -30,12 +34,10 @@ class open_messages {
     at(next_) = {&m, before, now};
     return next_++;
   }
-  /// It does not hold back acks any more. True: the oldest one was waiting for that.
-  bool close(std::uint64_t position) noexcept {
+  /// It does not hold back acks any more.
+  void close(std::uint64_t position) noexcept {
     at(position).message = nullptr;
-    const bool was_oldest = position == first_;
     while (!empty() && !oldest().message) ++first_;
-    return was_oldest;
   }
   template <class F>
   void each(F f) {

@@ -54,6 +54,8 @@ class partition final : public std::enable_shared_from_this<partition> {
     drain();
     return f();
   }
+  /// Handlers are ready to run.
+  bool work_ready() const noexcept { return work_ready_.load(); }
   /// One round of frames and, with `handlers`, one of handlers. What happened.
   std::size_t poll(bool handlers);
   /// Waits for an op, moving frames meanwhile. False: `until` came first.
@@ -158,6 +160,8 @@ class partition final : public std::enable_shared_from_this<partition> {
   void standby(engine_thread&);
   void add_thread();
 
+  static constexpr std::uint64_t doorbell_tag = ~std::uint64_t{0};  ///< among the slots of sessions in the epoll set
+
   host& host_;
   const unsigned number_;
   const std::vector<int> cpus_;
@@ -187,6 +191,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   int epoll_ = -1;
   int doorbell_ = -1;
   std::atomic<int> sleeping_{0};      ///< a thread in epoll_wait, or a program's loop on epoll_fd(): at most one
+  std::atomic<bool> exposed_{false};  ///< a program sleeps on epoll_fd() as it likes: every link stays in that set
   std::atomic<int> runners_{0};       ///< threads in node::run()
   std::atomic<bool> napping_{false};  ///< the leader leaves the links to waiting threads for a moment
   std::atomic<int> drivers_{0};       ///< threads that wait in complete() and move frames

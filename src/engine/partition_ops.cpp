@@ -156,6 +156,7 @@ void partition::block_on(op_state& o, std::int64_t until) {
     futex_wait(o.bits, seen, until);
   } else if (runners_.load() > 0 || sleeping_.load() > 0) {
     // Somebody else moves frames and will say when it is done; look again soon in case he leaves.
+    hand_back();
     futex_wait(o.bits, seen, std::min(until, now_ns() + 20'000'000));
   } else {
     sleep(

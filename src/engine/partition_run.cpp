@@ -85,7 +85,8 @@ bool partition::run_one() {
   work_ready_.store(done_first_ || ready_first_, std::memory_order_relaxed);
   if (!done && !s) return false;
   const std::shared_ptr<session> keep = s ? s->owner->shared_from_this() : nullptr;
-  const kfx::lane lane = chain ? chain->lane : default_lane;
+  const op_state* const first = chain;
+  const kfx::lane lane = first ? first->lane : default_lane;
   release();
   handler_begins_or_ends();
   // Counted before the watch is asked for, so that one that is just ending its watch sees it.
@@ -105,7 +106,7 @@ bool partition::run_one() {
     if (s->head && !s->ready) ready_strand(*s);
   }
   drain();
-  if (s) keep->handler_returned(lane);
+  if (first) keep->handler_returned(lane);
   return true;
 }
 

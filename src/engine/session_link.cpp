@@ -169,6 +169,8 @@ void session::drop_strand(strand& s) {
 
 void session::end_all(std::error_code why) {
   stopped.store(true);
+  settle_acks();  // or the peer's ops would wait for its limit
+  (void)flush();
   reset(why, true);
   graveyard_.reset();
 }

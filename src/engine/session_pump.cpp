@@ -136,8 +136,7 @@ bool session::emit_express() {
   while (op_state* o = express_.head) {
     const auto type = static_cast<wire::type>(o->fragments);
     std::uint8_t flags = 0;
-    if (type == wire::type::cancel && (o->options & opt_tail)) flags = wire::wants_result;
-    if (type == wire::type::result && (o->options & opt_expect)) flags = wire::later;
+    if (o->options & opt_tail) flags = type == wire::type::cancel ? wire::wants_result : wire::later;
     if (!log({o, 0, 0, type, flags, true})) return false;
     errors_waiting_ -= ahead_of_ack(*o);
     if (o->options & opt_credit) {  // it ends a request of the peer, which may send another one now

@@ -85,15 +85,18 @@ void session::finish_message(op_state& m) {
     return free_orphan(m);
   }
   if (m.options & opt_by_ack) {
-    const bool well = m.moved == message_dropped && m.error == 0 && m.bytes == m.length;
-    if (well) {
+    const bool waits = m.imm != open_messages::left_behind;
+    if (waits && m.moved == message_dropped && m.error == 0 && m.bytes == m.length) {
       close_message(m);
       --inbound_;
       m.options &= ~opt_credit;
       return home->free_engine_part(m);
     }
-    if (m.moved == message_replied) result_later(m);  // the reply that nobody asked for says so
-    close_message(m);
+    if (waits && m.moved == message_replied) result_later(m);  // nobody asked for that reply: it says so
+    if (m.imm != open_messages::left_behind)
+      close_message(m);  // its result goes ahead of the ack
+    else
+      m.options &= ~opt_by_ack;
   }
   ++live_ops_;
   if (m.moved == message_replied || m.moved == message_reply_copied) {
@@ -110,7 +113,7 @@ void session::finish_message(op_state& m) {
 }
 
 void session::close_message(op_state& m) {
-  if (!open_.close(m.imm)) return;
+  open_.close(m.imm);
   ack_urgent_ = true;  // its sender waits for that
   home->make_dirty(*this);
 }
@@ -118,7 +121,7 @@ void session::close_message(op_state& m) {
 /// The ack passes it by: tells its sender to wait for the result.
 void session::result_later(op_state& m) {
   close_message(m);
-  m.options &= ~opt_by_ack;
+  m.imm = open_messages::left_behind;
   op_state* r = home->make_op(verb::result, false);
   if (!r) {
     doomed_ = make_error_code(errc::out_of_resources);
@@ -127,7 +130,7 @@ void session::result_later(op_state& m) {
   r->owner = this;
   r->lane = m.lane;
   r->after = m.after;
-  r->options |= opt_by_ack | opt_expect;
+  r->options |= opt_by_ack | opt_tail;
   r->fragments = static_cast<std::uint16_t>(wire::type::result);
   ++live_ops_;
   express(*r);

@@ -131,7 +131,7 @@ void node_state::shut_down() {
   if (events_) events_->stop();
   // What ended just now may have handlers that nobody ran.
   for (const auto& p : partitions_)
-    while (p->poll(true) != 0) {
+    while (p->poll(true) != 0 || p->work_ready()) {
     }
   for (const auto& p : partitions_) p->retire_from_lookup();
   // Wishes that came too late hold on to sessions, and those to all of this.
@@ -236,7 +236,8 @@ std::size_t node_state::poll() {
   std::size_t n = 0;
   for (const auto& p : partitions_) n += p->poll(true);
   if (options_.progress == progress::caller) n += events_->run();
-  if (n == 0 && exposed_.load(std::memory_order_relaxed)) {
+  // Also after a poll that found something: the program may sleep before it polls again.
+  if (exposed_.load(std::memory_order_relaxed)) {
     std::lock_guard lock(rest_mutex_);
     rest();
   }
