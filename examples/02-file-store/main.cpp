@@ -74,7 +74,7 @@ int transfer(const arguments& a, const char* verb) {
 void client_options(CLI::App& verb, arguments& a, const char* names) {
   verb.add_option(names, a.uri, "the server: kfx://host:port, tcp://host:port, ...")->required();
   verb.add_flag("--json", a.json, "one JSON object instead of text");
-  verb.add_option("--threads", a.threads, "disk threads");
+  verb.add_option("--threads", a.threads, "disk threads, 1 to 256")->check(CLI::Range(1, 256));
 }
 
 void transfer_options(CLI::App& verb, arguments& a) {
@@ -87,7 +87,7 @@ void run(CLI::App& app, arguments& a, int& status) {
   auto* verb = app.add_subcommand("serve", "serve a directory until SIGINT or SIGTERM");
   verb->add_option("directory", a.server.directory)->required();
   verb->add_option("--listen", a.server.listen, "URIs to be reached at")->required();
-  verb->add_option("--threads", a.threads, "disk threads");
+  verb->add_option("--threads", a.threads, "disk threads, 1 to 256")->check(CLI::Range(1, 256));
   verb->add_option("--grace", a.server.grace, "seconds an upload outlives its client's connection");
   verb->add_flag("--keep-set-id", a.keep_set_id, "keep set-user-id and set-group-id bits of files");
   verb->callback([&] { status = serve(a); });

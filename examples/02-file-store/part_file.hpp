@@ -18,7 +18,11 @@
 namespace store {
 
 inline constexpr std::string_view part_prefix = ".kfx-part.";
-inline bool is_part_name(std::string_view name) noexcept { return name.starts_with(part_prefix); }
+/// The prefix and 16 hex digits, as part_file makes them: other names that begin like that are somebody's files.
+inline bool is_part_name(std::string_view name) noexcept {
+  return name.starts_with(part_prefix) && name.size() == part_prefix.size() + 16 &&
+         name.find_first_not_of("0123456789abcdef", part_prefix.size()) == std::string_view::npos;
+}
 
 struct attributes {
   std::uint32_t mode = 0;  ///< permission bits

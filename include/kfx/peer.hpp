@@ -95,7 +95,8 @@ class peer {
     });
   }
 
-  /// Memory for this peer alone, for one remote read (`access::read`) or write (`access::write`).
+  /// Memory for this peer alone, for one remote read (`access::read`), one write (`access::write`), or whichever of
+  /// them the peer chooses (`access::read_write`).
   kfx::offer offer(mutable_buffers memory, access rights, const op_options& o = {}) const;
 
   /// Answers an offer of the peer without using it: its owner's op ends with `why`.

@@ -252,7 +252,8 @@ void partition::dispatch(op_state& o) {
   do {
     bits = o.bits.fetch_and(~wishes, std::memory_order_acq_rel);
     if (bits & detail::op_fresh) o.owner->start(o);
-    if ((bits & detail::op_cancel) && !o.is_done()) o.owner->cancel(o, make_error_code(errc::cancelled));
+    if ((bits & detail::op_cancel) && !o.is_done())
+      o.owner->cancel(o, make_error_code(o.kind == verb::offer ? errc::revoked : errc::cancelled));
     if ((bits & detail::op_command) && o.is_done()) ready_op(o);
     bits = o.bits.load(std::memory_order_acquire);
     while (!(bits & wishes) && !o.bits.compare_exchange_weak(bits, bits & ~detail::op_queued)) {

@@ -36,9 +36,13 @@ void session::start(op_state& o) {
     if (other_life && o.error == 0) o.error = static_cast<int>(errc::stale_region);
   }
   if (o.error != 0) return finish(o, detail::error_of(o));  // found wrong when it was submitted
-  if (o.timer.expiry > 0)
+  if (o.timer.expiry > 0) {
+    if (o.timer.expiry <= now_ns()) {
+      o.timer.expiry = 0;  // the wheel does not know it
+      return finish(o, make_error_code(errc::timed_out));
+    }
     home->set_timer(o, o.timer.expiry);
-  else
+  } else
     o.timer.expiry = -last_used_;  // when it began, for the limit without progress
   if (o.kind == verb::offer) {
     home->keys.insert(o.key, {nullptr, &o});

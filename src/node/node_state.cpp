@@ -13,6 +13,7 @@
 
 #include "base/host_id.hpp"
 #include "base/random.hpp"
+#include "cm/settings.hpp"
 
 namespace kfx::detail {
 namespace {
@@ -64,6 +65,7 @@ node_state::node_state(kfx::options o)
       incarnation_(base::random_u64()),
       ctx_{io_, base::random_id(), base::host_id(), base::process_id(), options_} {
   load_backends(options_.backends);
+  if (!options_.require.empty()) cm::need_backend(options_.require, "options::require");
 }
 
 node_state::~node_state() {
