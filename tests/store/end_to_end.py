@@ -445,10 +445,10 @@ def test_refuse(work, rng):
         with Server(served, scheme) as server:
             got = os.path.join(work, "got")
             for path in ["../outside/secret", outside + "/secret", "out/secret", "abs/secret", "fine/../../outside/secret",
-                         "/etc/passwd", "fifo", "..", ".kfx-part.x"]:
+                         "/etc/passwd", "fifo", "..", ".kfx-part.0123456789abcdef"]:
                 run("get", "--from", server.uri, path, got, ok=False)
                 assert not os.path.lexists(got), path
-            for path in ["../new", "out/new", "abs/new", outside + "/new", "fine/../../outside/new", ".kfx-part.x"]:
+            for path in ["../new", "out/new", "abs/new", outside + "/new", "fine/../../outside/new", ".kfx-part.0123456789abcdef"]:
                 run("put", "--to", server.uri, mine, path, ok=False)
                 run("put", "-r", "--to", server.uri, tree, path, ok=False)
                 run("rm", "-r", "--at", server.uri, path, ok=False)

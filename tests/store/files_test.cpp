@@ -162,7 +162,8 @@ TEST_CASE("hostile entries make nothing") {
     CHECK_THROWS_AS(unpack(s.fd(), entry_view{head, name, bytes_of(data)}, false), std::system_error);
   };
   const entry file{.kind = kind::file, .flags = has_content, .mode = 0600};
-  for (const char* name : {"..", ".", "", "a/b", "../x", "/tmp/x", ".kfx-part.0"}) refused(file, name, "x");
+  for (const char* name : {"..", ".", "", "a/b", "../x", "/tmp/x", ".kfx-part.0123456789abcdef"})
+    refused(file, name, "x");
   refused({.kind = kind::symlink}, "../l", "t");
   refused({.kind = kind::symlink}, "l", "");
   refused({.kind = kind::symlink}, "l", std::string_view("a\0b", 3));
@@ -177,7 +178,7 @@ TEST_CASE("removing a tree does not follow symlinks") {
   fs::create_directories(s.path() / "other");
   write_text(s.path() / "other/keep", "keep");
   write_text(s.path() / "tree/a/f", "f");
-  write_text(s.path() / "tree/a/.kfx-part.1", "f");
+  write_text(s.path() / "tree/a/.kfx-part.0123456789abcdef", "f");
   fs::create_directory_symlink(s.path() / "other", s.path() / "tree/a/link");
   CHECK_THROWS_AS(remove_at(s.fd(), "tree", false), std::system_error);
   remove_at(s.fd(), "tree", true);

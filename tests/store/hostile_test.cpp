@@ -86,7 +86,7 @@ TEST_CASE("a hostile server writes nothing outside the target") {
       {directory, "../dir", ""},
       {link, "../link", "x"},
       {link, "door", outside},
-      {file, ".kfx-part.0", "evil"},
+      {file, ".kfx-part.0123456789abcdef", "evil"},
       {file, std::string(300, 'n'), "evil"},
   };
   const liar l(packet_of(entries), {.end = 1});

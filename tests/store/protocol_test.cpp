@@ -115,7 +115,11 @@ TEST_CASE("garbage is refused within its bounds") {
 
 TEST_CASE("names that may be created") {
   for (const char* good : {"a", ".hidden", "...", "a b", "new\nline", "\xc3\xa4", "-rf"}) CHECK(good_name(good));
-  for (const char* bad : {"", ".", "..", "a/b", "/", ".kfx-part.1"}) CHECK_FALSE(good_name(bad));
+  for (const char* bad : {"", ".", "..", "a/b", "/", ".kfx-part.0123456789abcdef"}) CHECK_FALSE(good_name(bad));
+  // Somebody's files, though they begin like those of the store.
+  for (const char* good :
+       {".kfx-part.", ".kfx-part.notes", ".kfx-part.0123456789abcdeF", ".kfx-part.0123456789abcdef0"})
+    CHECK(good_name(good));
   CHECK_FALSE(good_name(std::string_view("a\0b", 3)));
   CHECK_FALSE(good_name(std::string(256, 'x')));
 }

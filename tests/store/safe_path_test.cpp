@@ -61,7 +61,7 @@ TEST_CASE("clean_path keeps what names something below, and nothing else") {
   CHECK(clean_path("./a//b/./c/") == "a/b/c");
   CHECK(clean_path("...") == "...");
   CHECK(clean_path("a b\n\xc3\xa4") == "a b\n\xc3\xa4");
-  for (const char* bad : {"..", "../x", "a/..", "a/../../b", "/", "/etc/passwd", "a/.kfx-part.0/b"})
+  for (const char* bad : {"..", "../x", "a/..", "a/../../b", "/", "/etc/passwd", "a/.kfx-part.0123456789abcdef/b"})
     CHECK(error_of([&] { clean_path(bad); }) == EPERM);
   CHECK(error_of([] { clean_path(std::string_view("a\0b", 3)); }) == EINVAL);
   CHECK(error_of([] { clean_path(std::string(256, 'x')); }) == ENAMETOOLONG);
