@@ -28,7 +28,7 @@ class stream_rx {
   void divert() noexcept { landing_ = {}; }
   /// `poll` has something to say without new bytes (frames held back by a budget, an error).
   bool ready() const noexcept;
-  /// Nobody uses the link for now: gives back an empty buffer.
+  /// While nobody uses the link: gives back an empty buffer.
   void rest() noexcept;
   /// Allowed from inside a sink's function.
   void close() noexcept;

@@ -44,7 +44,7 @@ class stream_tx {
   bool pending() noexcept { return !pieces_.empty(); }
   /// Whether anything was refused since the last call: who waits for room must hear of it even if nothing is queued.
   bool take_refused() noexcept { return std::exchange(refused_, false); }
-  /// Nobody uses the link for now: gives up the window that was reserved, and memory that only speeds things up.
+  /// While nobody uses the link: gives up the window that was reserved, and memory that only speeds things up.
   void rest() noexcept;
   /// Forgets everything; nothing that was lent is referenced any more.
   void close() noexcept;
