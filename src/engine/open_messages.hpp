@@ -25,7 +25,6 @@ class open_messages {
   };
 
   bool empty() const noexcept { return first_ == next_; }
-  entry& oldest() noexcept { return at(first_); }
   const entry& oldest() const noexcept { return ring_[first_ & (ring_.size() - 1)]; }
 
   /// Where it is from now on.

@@ -190,6 +190,7 @@ class session final : public detail::peer_state,
   emitted emit_slices(detail::op_state&, wire::type, std::uint8_t flags);
   bool emit_express();
   void express(detail::op_state&);
+  detail::op_state* make_express(wire::type, std::uint32_t op, kfx::lane);
   void enqueue(detail::op_state&);
   lane_queue& list_of(const detail::op_state&);
   void move_to_wire(detail::op_state&, std::uint8_t stage);

@@ -179,14 +179,9 @@ void session::retire(op_state& o) {
 /// Tells the target that an op ended early. Where the op's last frame never went out, the target answers.
 void session::send_cancel(op_state& o) {
   if (is_answer(o) || o.kind == verb::offer) return;
-  op_state* c = home->make_op(verb::result, false);
+  op_state* c = make_express(wire::type::cancel, o.index(), o.lane);
   if (!c) return;
-  c->owner = this;
-  c->lane = o.lane;
-  c->after = o.index();
-  c->fragments = static_cast<std::uint16_t>(wire::type::cancel);
   if (!(o.options & opt_emitted) && (o.options & opt_expect)) c->options |= opt_tail;
-  ++live_ops_;
   express(*c);
 }
 

@@ -13,9 +13,10 @@ using detail::op_state;
 using detail::verb;
 
 namespace {
+constexpr std::int64_t patience = 1'000'000;  // ns that a handler may hold back other ops' acks
+
 /// Pieces of large transfers that one holder of the baton moves before others have their turn. Where a put is a copy
 /// by this very thread, nothing else would end it.
-constexpr std::int64_t patience = 1'000'000;  // ns that a handler may hold back other ops' acks
 constexpr unsigned pieces_at_once = 4;
 
 /// What must be said before the ack of the request, which would mean success.

@@ -42,8 +42,9 @@ void session::start(op_state& o) {
       return finish(o, make_error_code(errc::timed_out));
     }
     home->set_timer(o, o.timer.expiry);
-  } else
+  } else {
     o.timer.expiry = -last_used_;  // when it began, for the limit without progress
+  }
   if (o.kind == verb::offer) {
     home->keys.insert(o.key, {nullptr, &o});
     o.stage = stage_wire;

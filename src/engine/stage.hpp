@@ -38,8 +38,8 @@ enum option : std::uint32_t {
   opt_settled = 1u << 26,        ///< direct: every put is placed, or the get is here
   opt_flushing = 1u << 29,       ///< direct: the flush after its last put was asked for
   opt_running = 1u << 28,        ///< counted in its lane's framed_running or direct_running
-  opt_by_ack = 1u << 30,         ///< message: its sender takes the ack for success; result: goes ahead of that ack
   opt_answer = 1u << 27,         ///< goes with the answers of its lane, without a credit
+  opt_by_ack = 1u << 30,         ///< message: its sender takes the ack for success; result: goes ahead of that ack
 };
 
 /// op_state::stage

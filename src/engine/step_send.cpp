@@ -92,11 +92,12 @@ void session::finish_message(op_state& m) {
       m.options &= ~opt_credit;
       return home->free_engine_part(m);
     }
-    if (waits && m.moved == message_replied) result_later(m);  // nobody asked for that reply: it says so
-    if (m.imm != open_messages::left_behind)
+    if (waits && m.moved != message_replied) {
       close_message(m);  // its result goes ahead of the ack
-    else
+    } else {
+      if (waits) result_later(m);  // nobody asked for that reply: it says so
       m.options &= ~opt_by_ack;
+    }
   }
   ++live_ops_;
   if (m.moved == message_replied || m.moved == message_reply_copied) {
@@ -122,17 +123,12 @@ void session::close_message(op_state& m) {
 void session::result_later(op_state& m) {
   close_message(m);
   m.imm = open_messages::left_behind;
-  op_state* r = home->make_op(verb::result, false);
+  op_state* r = make_express(wire::type::result, static_cast<std::uint32_t>(m.after), m.lane);
   if (!r) {
     doomed_ = make_error_code(errc::out_of_resources);
     return;
   }
-  r->owner = this;
-  r->lane = m.lane;
-  r->after = m.after;
   r->options |= opt_by_ack | opt_tail;
-  r->fragments = static_cast<std::uint16_t>(wire::type::result);
-  ++live_ops_;
   express(*r);
 }
 
@@ -150,24 +146,31 @@ void session::handler_returned(kfx::lane lane) {
   });
 }
 
+/// A frame about the peer's op, or about ours that it knows by that index, to go ahead of everything: `express` it.
+op_state* session::make_express(wire::type type, std::uint32_t op, kfx::lane lane) {
+  op_state* r = home->make_op(verb::result, false);
+  if (!r) return nullptr;
+  r->owner = this;
+  r->lane = lane;
+  r->after = op;
+  r->fragments = static_cast<std::uint16_t>(type);
+  ++live_ops_;
+  return r;
+}
+
 void session::answer(std::uint32_t op, kfx::lane lane, std::error_code error, std::uint64_t bytes, bool credited,
                      std::uint64_t extra) {
-  op_state* r = home->make_op(verb::result, false);
+  op_state* r = make_express(wire::type::result, op, lane);
   if (!r) {  // without memory for an answer the session cannot go on
     doomed_ = make_error_code(errc::out_of_resources);
     return;
   }
   const std::uint64_t packed = pack_error(error);
-  r->owner = this;
-  r->lane = lane;
-  r->after = op;
   r->error = static_cast<std::int32_t>(packed & 0xffffffff);
   r->error_domain = static_cast<std::uint8_t>(packed >> 32);
   r->bytes = bytes;
   r->imm = extra;
-  r->fragments = static_cast<std::uint16_t>(wire::type::result);
   if (credited) r->options |= opt_credit;
-  ++live_ops_;
   express(*r);
 }
 

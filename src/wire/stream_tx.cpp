@@ -16,7 +16,7 @@ constexpr std::size_t bodies_kept = stream_tx::max_bodies;
 
 /// Makes the last stage one with that much room.
 bool stream_tx::stage_room(std::size_t bytes) noexcept {
-  if (pieces_.empty() && stage_count_ > 0) {  // an unused window kept it: start over at its beginning
+  if (pieces_.empty() && stage_count_ > 0) {  // all of it is sent: start over at its beginning
     stages_[0].used = 0;
     stages_[0].end = sent_;
   }

@@ -7,19 +7,15 @@
 #include <thread>
 #include <vector>
 
-#include "kfx/kfx.hpp"
+#include "memory_server.hpp"
 
 using namespace std::chrono_literals;
 using namespace kfx;
 
 TEST_CASE("an op may be cancelled and dropped while it completes") {
-  std::vector<std::byte> memory(1 << 16);
-  node server({.listen = {"tcp://127.0.0.1:0"}});
-  const region shared = server.share(mutable_buffer(memory), access::read_write);
-  server.publish("memory", shared);
-  node client;
-  const peer p = client.at(server.addresses().front());
-  const remote_region remote = p.open("memory").complete(20s).value();
+  memory_server m(1 << 16);
+  const peer& p = m.peer;
+  const remote_region remote = m.open();
   std::atomic<std::size_t> wrong{0};
   std::vector<std::thread> threads;
   for (unsigned t = 0; t < 3; ++t)
@@ -37,5 +33,5 @@ TEST_CASE("an op may be cancelled and dropped while it completes") {
     });
   for (std::thread& t : threads) t.join();
   CHECK(wrong == 0);
-  CHECK(p.write(std::as_bytes(std::span(memory).first(0)), remote.at(0, 0)).complete(20s).has_value());
+  CHECK(p.write(std::as_bytes(std::span(m.memory).first(0)), remote.at(0, 0)).complete(20s).has_value());
 }

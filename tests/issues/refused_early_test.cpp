@@ -6,19 +6,15 @@
 #include <array>
 #include <catch2/catch.hpp>
 
-#include "kfx/kfx.hpp"
+#include "memory_server.hpp"
 
 using namespace std::chrono_literals;
 using namespace kfx;
 
 TEST_CASE("an op whose deadline has passed ends with timed_out, without effect") {
-  std::array<std::byte, 64> memory{};
-  node server({.listen = {"tcp://127.0.0.1:0"}});
-  const region shared = server.share(mutable_buffer(memory), access::read_write);
-  server.publish("memory", shared);
-  node client;
-  const peer p = client.at(server.addresses().front());
-  const remote_region remote = p.open("memory").complete(20s).value();
+  memory_server m(64);
+  const peer& p = m.peer;
+  const remote_region remote = m.open();
   std::array<std::byte, 64> local;
   local.fill(std::byte{1});
   for (int i = 0; i < 50; ++i) {
@@ -28,7 +24,7 @@ TEST_CASE("an op whose deadline has passed ends with timed_out, without effect")
     CHECK(r.complete(20s).error() == errc::timed_out);
   }
   p.write(const_buffer(local).first(8), remote.at(56, 8)).complete(20s).value();
-  CHECK(memory[0] == std::byte{0});
+  CHECK(m.memory[0] == std::byte{0});
 }
 
 TEST_CASE("a backend that is required and missing is refused at once") {

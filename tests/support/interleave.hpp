@@ -69,9 +69,6 @@ class atomic {
   T fetch_and(T mask, std::memory_order o) {
     return change([mask](T old) { return static_cast<T>(old & mask); }, o);
   }
-  T fetch_add(T n, std::memory_order o) {
-    return change([n](T old) { return static_cast<T>(old + n); }, o);
-  }
 
  private:
   template <class F>
