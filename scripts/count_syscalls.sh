@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Counts the system calls that 1,000 calls between two nodes cost, both ends together: those of a run with 1,010
 # calls less those of a run with 10. Usage: count_syscalls.sh PING_PONG_PROGRAM [COUNT]
-# More sends than one for each call and one for each answer are a failure; how often a spinning receiver looks is not.
+# An end sends once for each message; its acks ride along, save when it goes to sleep or hears nothing for a while with
+# one still due, which a slow machine makes happen now and then. A bare ack for each message would make 4 sends a call:
+# more than 2.5 are a failure. How often a spinning receiver looks is none.
 # Exits with 77 (skipped) when strace is missing or may not attach.
 set -eu
 program=$1
@@ -38,7 +40,7 @@ for uri in loop://syscalls tcp://127.0.0.1:0; do
            $1 ~ /^send/ { sends += n }
            END {
              printf "  %-20s %8d\n", "all", sum
-             if (sends > 2.1 * count) { print "failed: more than one send a message"; exit 1 }
+             if (sends > 2.5 * count) { print "failed: acks do not ride along with messages"; exit 1 }
            }'
   done
 done
