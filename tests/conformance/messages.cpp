@@ -323,6 +323,45 @@ TEST_CASE("a sender that gives up while its payload is fetched", "[messages]") {
   }
 }
 
+TEST_CASE("a message is not acknowledged while its handler runs, whatever goes back meanwhile", "[messages]") {
+  const auto mode = GENERATE(progress::threads, progress::caller);
+  INFO("seed " << process_seed());
+  peer back;
+  counter introduced, calls;
+  std::atomic<bool> inside{false}, over{false};
+  findings problems;
+  world w(mode);
+  (*w.server)->on_message([&](message m) {
+    if (m.payload_size() == 0) {
+      back = m.from();
+      return introduced.add();
+    }
+    inside = true;
+    problems.check(calls.reaches(calls.value() + 3), "nothing goes back while a handler runs");
+    inside = false;
+  });
+  (*w.client)->on_message([](message m) { m.reply(m.header()); });
+  w.connect();
+  must(w.peer.send(head.bytes()));
+  REQUIRE(introduced.reaches(1));
+  // It moves the frames itself while the server's own thread is in the handler, and they carry acks.
+  std::thread caller([&] {
+    std::array<std::byte, 16> into{};
+    while (!over) {
+      problems.check(!back.send(head.bytes(), {}, {.reply = into}).complete(patience).has_error(), "a call failed");
+      calls.add();
+    }
+  });
+  for (std::size_t n = repeats("KFX_TEST_OPS", 10000) / 50; n > 0; --n) {
+    auto o = w.peer.send(head.bytes(), noise().first(8));
+    const bool ended = o.complete(patience).has_value();
+    problems.check(ended && !inside, "a message was acknowledged too early");
+  }
+  over = true;
+  caller.join();
+  problems.require_none();
+}
+
 TEST_CASE("messages outlive their node harmlessly", "[messages]") {
   mailbox box;
   std::vector<message> kept;
