@@ -203,7 +203,7 @@ void partition::take_in(op_state& o) {
     dispatch(o);
     // With ops under way and somebody polling, the next round sends this with what else has come by then.
     const bool polled =
-        sleeping_.load(std::memory_order_relaxed) == 0 && in_handlers_.load(std::memory_order_relaxed) == 0;
+        sleeping_.load(std::memory_order_relaxed) == 0 && in_handlers() == 0;
     if (busy && polled && ++deferred_ < 32) return release();
   }
   deferred_ = 0;
@@ -294,8 +294,8 @@ void partition::flush_dirty() {
 
 std::size_t partition::frames(std::int64_t now) {
   drain();
-  flush_dirty();
-  if (hot_.empty() || ++rounds_ % look_around == 0) find_active(0);
+  if (!dirty_.empty()) flush_dirty();
+  if (hot_.empty() || (++rounds_ % look_around == 0 && watched_ != 0)) find_active(0);
   std::size_t n = 0;
   for (std::size_t i = 0; i < hot_.size();) {
     session& s = *hot_[i];
@@ -347,7 +347,7 @@ void partition::leave() { release(settle_down()); }
 
 /// Sends what is ready and, for one that sleeps, arms what was polled. True: a link is left that must be polled.
 bool partition::settle_down() {
-  flush_dirty();
+  if (!dirty_.empty()) flush_dirty();
   if (sleeping_.load() == 0) return false;
   cool_all();
   return !hot_.empty();

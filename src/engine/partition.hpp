@@ -139,7 +139,9 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::size_t frames(std::int64_t now);
   std::size_t run_ready(std::int64_t begun);
   bool run_one();
-  void handler_begins_or_ends() noexcept;
+  void handler_begins() noexcept;
+  void handler_ends() noexcept;
+  std::uint32_t in_handlers() const noexcept { return static_cast<std::uint32_t>(handlers_.load()); }
   void run_strand(strand&, detail::op_state* chain);
   detail::op_state* next_done();
   strand* next_strand(detail::op_state*& chain);
@@ -150,6 +152,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   void drop_hot(std::size_t i);
   void cool_all();
   void forget_strands(session&);
+  void forget_left();
   void hand_back();
   bool prepare_sleep(std::int64_t& until, wake_reason reason = nullptr, const void* what = nullptr);
   void expire(std::int64_t now);
@@ -170,6 +173,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::atomic<std::uint32_t> outstanding_{0};
 
   std::vector<std::shared_ptr<session>> sessions_;
+  std::vector<std::shared_ptr<session>> leaving_;  ///< removed while handlers of theirs run
   std::vector<session*> slots_;  ///< by session::slot, for descriptors that become ready
   std::vector<session*> hot_;
   std::vector<session*> dirty_;
@@ -189,6 +193,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::atomic<bool> work_ready_{false};  ///< a strand or a completion is ready; set with the baton, read without
 
   int epoll_ = -1;
+  unsigned watched_ = 0;  ///< links in that set
   int doorbell_ = -1;
   std::atomic<int> sleeping_{0};      ///< a thread in epoll_wait, or a program's loop on epoll_fd(): at most one
   std::atomic<bool> exposed_{false};  ///< a program sleeps on epoll_fd() as it likes: every link stays in that set
@@ -203,8 +208,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::vector<std::unique_ptr<engine_thread>> threads_;
   std::atomic<engine_thread*> leader_{nullptr};
   std::atomic<bool> stopping_{false};
-  std::atomic<std::uint64_t> caller_serial_{0};  ///< handlers begun or ended by poll(); progress::caller
-  std::atomic<int> in_handlers_{0};
+  std::atomic<std::uint64_t> handlers_{0};  ///< low half: how many run; high half: how many began or ended
   std::uint64_t watched_serial_ = 0;
   bool threaded_ = false;
 };

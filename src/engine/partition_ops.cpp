@@ -29,7 +29,14 @@ void partition::remove_session(session& s) {
   std::erase(dirty_, &s);
   forget_strands(s);
   s.hot = s.dirty = false;
-  std::erase_if(sessions_, [&s](const auto& p) { return p.get() == &s; });
+  const auto at = std::find_if(sessions_.begin(), sessions_.end(), [&s](const auto& p) { return p.get() == &s; });
+  if (at == sessions_.end()) return;
+  if (s.running_strands != 0) leaving_.push_back(*at);
+  sessions_.erase(at);
+}
+
+void partition::forget_left() {
+  std::erase_if(leaving_, [](const auto& s) { return s->running_strands == 0; });
 }
 
 void partition::forget_strands(session& s) {

@@ -22,6 +22,8 @@ namespace {
 /// Which engine thread this is, for the serial that watch() looks at.
 thread_local std::atomic<std::uint64_t>* own_serial = nullptr;
 
+constexpr std::uint64_t one_change = std::uint64_t{1} << 32;  // of partition::handlers_
+
 constexpr unsigned ready_budget = 256;        // handlers between two looks at the wire
 constexpr unsigned together = 16;             // handlers whose requests and answers make one burst
 constexpr std::int64_t short_handler = 4000;  // ns: about what a burst costs
@@ -70,11 +72,17 @@ strand* partition::next_strand(op_state*& chain) {
   return s;
 }
 
-void partition::handler_begins_or_ends() noexcept {
+void partition::handler_begins() noexcept {
   if (own_serial)  // nobody else writes it
     own_serial->store(own_serial->load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  else
-    caller_serial_.fetch_add(1, std::memory_order_relaxed);
+  // Counted before the watch is asked for, so that one that is just ending its watch sees it.
+  handlers_.fetch_add(one_change + 1, std::memory_order_seq_cst);
+  host_.watch_handlers();
+}
+
+void partition::handler_ends() noexcept {
+  handlers_.fetch_add(one_change - 1, std::memory_order_relaxed);
+  if (own_serial) own_serial->store(own_serial->load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
 /// One completion or one lane's messages; the baton is let go of meanwhile. False: nothing was ready.
@@ -84,29 +92,26 @@ bool partition::run_one() {
   strand* s = done ? nullptr : next_strand(chain);
   work_ready_.store(done_first_ || ready_first_, std::memory_order_relaxed);
   if (!done && !s) return false;
-  const std::shared_ptr<session> keep = s ? s->owner->shared_from_this() : nullptr;
-  const op_state* const first = chain;
-  const kfx::lane lane = first ? first->lane : default_lane;
+  const bool messages = chain != nullptr;
+  const kfx::lane lane = messages ? chain->lane : default_lane;
+  if (s) ++s->owner->running_strands;
   release();
-  handler_begins_or_ends();
-  // Counted before the watch is asked for, so that one that is just ending its watch sees it.
-  in_handlers_.fetch_add(1, std::memory_order_seq_cst);
-  host_.watch_handlers();
+  handler_begins();
   partition* const outer = std::exchange(handler_of_thread(), this);
   if (done)
     done->on_done(done, done->on_done_arg);
   else
     run_strand(*s, chain);
   handler_of_thread() = outer;
-  in_handlers_.fetch_sub(1, std::memory_order_relaxed);
-  handler_begins_or_ends();
+  handler_ends();
   baton_.lock();
   if (s) {
     s->running = false;
     if (s->head && !s->ready) ready_strand(*s);
   }
   drain();
-  if (first) keep->handler_returned(lane);
+  if (messages) s->owner->handler_returned(lane);
+  if (s && --s->owner->running_strands == 0 && !leaving_.empty()) forget_left();
   return true;
 }
 
@@ -225,8 +230,8 @@ void partition::nap() {
 
 bool partition::watch() {
   if (!threaded_) {
-    if (in_handlers_.load() == 0) return false;
-    const std::uint64_t serial = caller_serial_.load();
+    if (in_handlers() == 0) return false;
+    const std::uint64_t serial = handlers_.load() / one_change;
     if (serial == watched_serial_) nudge();
     watched_serial_ = serial;
     return true;
@@ -237,7 +242,7 @@ bool partition::watch() {
   const std::uint64_t serial = leader->serial.load();
   const bool same = serial == watched_serial_;
   watched_serial_ = serial;
-  if (!(serial & 1)) return in_handlers_.load() != 0 && !same;
+  if (!(serial & 1)) return in_handlers() != 0 && !same;
   if (!same) return true;
   // It has been in one handler for a whole tick: somebody else leads from now on.
   engine_thread* next = nullptr;

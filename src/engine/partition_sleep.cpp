@@ -29,6 +29,7 @@ bool partition::watch_link(session& s) {
   } else {
     unwatch_link(s);
     epoll_ctl(epoll_, EPOLL_CTL_ADD, h.fd, &ev);
+    ++watched_;
   }
   s.watched_fd = h.fd;
   s.watched_writable = h.writable;
@@ -39,6 +40,7 @@ bool partition::watch_link(session& s) {
 void partition::unwatch_link(session& s) {
   if (s.watched_fd < 0) return;
   epoll_ctl(epoll_, EPOLL_CTL_DEL, s.watched_fd, nullptr);
+  --watched_;
   s.watched_fd = -1;
   s.watched_writable = false;
 }

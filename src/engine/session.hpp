@@ -143,6 +143,7 @@ class session final : public detail::peer_state,
   bool dirty = false;  ///< in the partition's flush list
   bool hot = false;    ///< polled each round
   unsigned cold_polls = 0;
+  unsigned running_strands = 0;  ///< with a handler of theirs under way
   unsigned busy_polls = 0;  ///< since its descriptor joined the set to sleep on
   std::uint32_t slot = 0;   ///< in the partition's table
   int watched_fd = -1;
@@ -250,7 +251,7 @@ class session final : public detail::peer_state,
   void refuse_serve(detail::op_state&, std::error_code);
   void skip_seen(std::uint32_t peer_taken);
   std::int64_t credits_out() noexcept;
-  void end_doomed();
+  void end_link(std::error_code);
   void end_with_session(detail::op_state&, std::error_code);
   void orphan_messages();
   void drop_strand(strand&);

@@ -189,17 +189,15 @@ unsigned session::poll(unsigned budget, std::int64_t now) {
     cold_polls = 0;
     last_heard_ = now;
   }
-  if (r.error == errc::protocol_error)
-    reset(r.error, true);  // what such a peer says cannot be built upon
-  else if (r.error)
-    drop_link(r.error);
-  else if (doomed_)
-    end_doomed();
+  if (r.error || doomed_) end_link(r.error);
   if (r.frames != 0) home->make_dirty(*this);
   return r.frames + (r.partial ? 1 : 0);
 }
 
-void session::end_doomed() {
+/// The link is broken, or what came over it cannot be built upon, or it has been given up meanwhile.
+void session::end_link(std::error_code error) {
+  if (error == errc::protocol_error) return reset(error, true);
+  if (error) return drop_link(error);
   const std::error_code why = std::exchange(doomed_, {});
   if (std::exchange(said_bye_, false))
     reset(why, false);

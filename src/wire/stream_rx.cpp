@@ -24,9 +24,9 @@ backend::link::polled stream_rx::poll(backend::byte_stream& stream, backend::fra
   }
   polling_ = true;
   bool arrived = false;
-  bool starved = parse(sink, budget, p.frames);  // what the last budget held back
+  bool starved = empty() || parse(sink, budget, p.frames);  // what the last budget held back
   while (starved) {
-    const received r = receive(stream);
+    const received r = bulk_ ? receive(stream) : receive_ahead(stream);
     if (r.bytes == 0) break;
     arrived = true;
     const bool was_bulk = bulk_;
@@ -128,39 +128,44 @@ void stream_rx::land(std::size_t bytes) noexcept {
   }
 }
 
+/// Nothing large is under way: all of it goes to the buffer.
+stream_rx::received stream_rx::receive_ahead(backend::byte_stream& stream) {
+  const std::span<std::byte> into = room(missing_ + ahead_);
+  const ::iovec piece{into.data(), into.size()};
+  const auto moved = stream.recv({&piece, 1});
+  if (moved.error) error_ = moved.error;
+  end_ += moved.bytes;
+  return {moved.bytes, moved.bytes == into.size()};
+}
+
 stream_rx::received stream_rx::receive(backend::byte_stream& stream) {
   ::iovec pieces[pieces_a_recv];
   std::size_t count = 0;
   std::size_t direct = 0;
   bool listed = true;
-  if (bulk_) {
-    std::size_t skip = landed_;
-    for (const mutable_buffer& fragment : landing_) {
-      if (direct == bulk_left_) break;
-      const std::size_t n = std::min(fragment.size() - skip, bulk_left_ - direct);
-      if (n > 0) {
-        if (!(listed = count < pieces_a_recv - 1)) break;
-        pieces[count++] = {fragment.data() + skip, n};
-        direct += n;
-      }
-      skip = 0;
+  std::size_t skip = landed_;
+  for (const mutable_buffer& fragment : landing_) {
+    if (direct == bulk_left_) break;
+    const std::size_t n = std::min(fragment.size() - skip, bulk_left_ - direct);
+    if (n > 0) {
+      if (!(listed = count < pieces_a_recv - 1)) break;
+      pieces[count++] = {fragment.data() + skip, n};
+      direct += n;
     }
+    skip = 0;
   }
   // Behind an incomplete list of fragments there is no place for what follows them.
   std::size_t ahead = 0;
   if (listed) {
-    const std::size_t discarded = bulk_ ? bulk_left_ - direct : 0;
-    const std::span<std::byte> into = room(missing_ + discarded + ahead_);
+    const std::span<std::byte> into = room(bulk_left_ - direct + ahead_);  // with what is to be discarded
     pieces[count++] = {into.data(), into.size()};
     ahead = into.size();
   }
   const auto moved = stream.recv({pieces, count});
   if (moved.error) error_ = moved.error;
   const std::size_t landed = std::min(moved.bytes, direct);
-  if (bulk_) {
-    bulk_left_ -= landed;
-    land(landed);
-  }
+  bulk_left_ -= landed;
+  land(landed);
   end_ += moved.bytes - landed;
   return {moved.error ? 0 : moved.bytes, moved.bytes == direct + ahead};
 }

@@ -39,6 +39,11 @@ class stream_rx {
     bool full;  ///< all that was asked for: there may be more
   };
 
+  bool empty() noexcept {
+    missing_ = 0;
+    return begin_ == end_ && !bulk_;
+  }
+  received receive_ahead(backend::byte_stream&);
   received receive(backend::byte_stream&);
   bool parse(backend::frame_sink&, unsigned budget, unsigned& frames);
   bool begin_bulk(backend::frame_sink&, const_buffer head, std::size_t body);

@@ -101,7 +101,7 @@ bool stream_tx::post(const_buffer head, std::span<const const_buffer> body, back
   return true;
 }
 
-std::error_code stream_tx::flush(backend::byte_stream& stream, backend::frame_sink& sink) {
+void stream_tx::send(backend::byte_stream& stream, backend::frame_sink& sink) {
   while (!error_ && !pieces_.empty()) {
     const auto pieces = pieces_.first(pieces_a_send);
     std::size_t asked = 0;
@@ -114,7 +114,6 @@ std::error_code stream_tx::flush(backend::byte_stream& stream, backend::frame_si
     consume(moved.bytes, sink);
     if (moved.bytes < asked) break;  // the stream is full: another call would only say so
   }
-  return error_;
 }
 
 /// The stream took that many bytes. Everything is in order before the sink hears of it: it may post again.

@@ -36,7 +36,10 @@ class stream_tx {
   std::span<std::byte> reserve(std::size_t at_least) noexcept;
   void commit(std::size_t bytes) noexcept;
   bool post(const_buffer head, std::span<const const_buffer> body, backend::cookie) noexcept;
-  std::error_code flush(backend::byte_stream&, backend::frame_sink&);
+  std::error_code flush(backend::byte_stream& stream, backend::frame_sink& sink) {
+    if (!pieces_.empty()) send(stream, sink);
+    return error_;
+  }
   /// False: there is no memory for the copy, and the stream can only be closed.
   bool quiesce(backend::cookie) noexcept;
 
@@ -67,6 +70,7 @@ class stream_tx {
   void stage_piece(std::byte* at, std::size_t bytes) noexcept;
   void stage_copy(const_buffer bytes) noexcept;
   void lend(const_buffer fragment) noexcept;
+  void send(backend::byte_stream&, backend::frame_sink&);
   void consume(std::size_t bytes, backend::frame_sink&);
   void release_stages(std::size_t needed) noexcept;
   bool staged(const void* p) const noexcept;
