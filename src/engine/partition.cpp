@@ -24,6 +24,8 @@ using detail::verb;
 namespace {
 constexpr unsigned poll_budget = 64;  // frames a session gets before the next one has its turn
 constexpr unsigned look_around = 32;  // rounds between two looks at links that are not hot
+constexpr std::size_t stream = 4;     // frames in one look that show that more are coming
+constexpr unsigned most_looks = 4;    // before what they ask for leaves
 // Polls with frames after which a link leaves the set to sleep on: what wakes nobody still costs each arrival.
 constexpr unsigned stays_hot = 64;
 
@@ -296,6 +298,13 @@ std::size_t partition::frames(std::int64_t now) {
   drain();
   if (!dirty_.empty()) flush_dirty();
   if (hot_.empty() || (++rounds_ % look_around == 0 && watched_ != 0)) find_active(0);
+  const std::size_t n = look(now);
+  if (!wheel_.empty() && (rounds_ % 8 == 0 || n == 0)) expire(now);
+  return n;
+}
+
+/// What came over the links in use.
+std::size_t partition::look(std::int64_t now) {
   std::size_t n = 0;
   for (std::size_t i = 0; i < hot_.size();) {
     session& s = *hot_[i];
@@ -314,7 +323,6 @@ std::size_t partition::frames(std::int64_t now) {
     s.flush();
     ++i;
   }
-  if (!wheel_.empty() && (rounds_ % 8 == 0 || n == 0)) expire(now);
   return n;
 }
 
@@ -380,8 +388,14 @@ std::size_t partition::poll(bool handlers) {
     find_active(0);
   }
   const std::int64_t now = now_ns();
-  std::size_t n = frames(now);
-  if (handlers && work_ready_.load(std::memory_order_relaxed)) n += run_ready(now);
+  std::size_t n = 0;
+  std::size_t got = frames(now);
+  for (unsigned looks = 1;; ++looks) {
+    n += got;
+    if (handlers && work_ready_.load(std::memory_order_relaxed)) n += run_ready(now);
+    if (got < stream || looks == most_looks) break;
+    got = look(now);  // a burst comes in pieces: one ack, and one burst of what it made possible, for all of it
+  }
   leave();
   return n;
 }

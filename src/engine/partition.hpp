@@ -137,6 +137,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   void drain();
   void dispatch(detail::op_state&);
   std::size_t frames(std::int64_t now);
+  std::size_t look(std::int64_t now);
   std::size_t run_ready(std::int64_t begun);
   bool run_one();
   void handler_begins() noexcept;
