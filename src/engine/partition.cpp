@@ -141,7 +141,10 @@ void partition::publish(op_state& o) {
 }
 
 namespace {
+constexpr std::uint32_t pooled = opt_header_pooled | opt_list_pooled | opt_reply_pooled;
+
 void release_resources(op_state& o) noexcept {
+  if (!(o.options & pooled)) return;
   if (o.options & opt_header_pooled) {
     // Messages and what became of them note the size of their block in `offset`.
     const bool was_message = o.kind == verb::message || o.kind == verb::reply || o.kind == verb::result;
@@ -150,9 +153,31 @@ void release_resources(op_state& o) noexcept {
   if (o.options & opt_list_pooled) pool_free(const_cast<const_buffer*>(o.list), o.fragments * sizeof(const_buffer));
   if (o.options & opt_reply_pooled)
     pool_free(const_cast<const_buffer*>(o.reply_list), o.reply_fragments * sizeof(const_buffer));
-  o.options &= ~(opt_header_pooled | opt_list_pooled | opt_reply_pooled);
+  o.options &= ~pooled;
 }
 }  // namespace
+
+void partition::publish_and_free(op_state& o) {
+  if (o.options & opt_counted) {
+    o.options &= ~opt_counted;
+    op_gone();
+  }
+  release_resources(o);
+  const op_id id = o.id;
+  const std::uint32_t old = o.bits.fetch_or(detail::op_done | detail::op_engine_gone, std::memory_order_acq_rel);
+  // From here on it is its handle's. A handler counts as one, and has not run.
+  if ((old & detail::op_handler) && (old & detail::op_inline))
+    o.on_done(&o, o.on_done_arg);
+  else if (old & detail::op_handler)
+    ready_op(o);
+  else if ((old & detail::op_user_gone) && !(old & detail::op_queued))
+    free_op(o);
+  if (old & detail::op_waiter) {
+    futex_wake(o.bits);
+    if (!threaded_) wake();
+  }
+  if (!after_waiters_.empty()) after_done(id, true);
+}
 
 // A message needs no reply buffers of its own: the pointer serves for what keeps its session.
 void keep_session(op_state& m, std::shared_ptr<session> s) {

@@ -106,8 +106,10 @@ class partition final : public std::enable_shared_from_this<partition> {
   void unwatch_link(session&);
   void ready_strand(strand&);
   void ready_op(detail::op_state&);  ///< its on_done is to run
+  bool has_waiters() const noexcept { return !after_waiters_.empty(); }
   void after_done(op_id, bool ok);
   void publish(detail::op_state&);           ///< its result stands
+  void publish_and_free(detail::op_state&);  ///< its success stands, and the wire is through with it
   void free_engine_part(detail::op_state&);  ///< neither wire nor session refers to it any more
   void forget_waiter(detail::op_state&);
   void end_waiters(session&, std::error_code, bool all);

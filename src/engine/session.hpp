@@ -210,7 +210,8 @@ class session final : public detail::peer_state,
   void commit_window();
   bool log(const tx_entry&);
   void send_control(wire::type, std::uint64_t a = 0);
-  std::size_t slice_list(const detail::op_state&, std::uint64_t offset, std::uint64_t length);
+  std::span<const const_buffer> slice_list(const detail::op_state&, std::uint64_t offset, std::uint64_t length,
+                                           std::size_t first = 0);
   bool build_write(const tx_entry&, wire::head&);
   bool build_send(const tx_entry&, wire::head&);
   bool build_answer(const tx_entry&, wire::head&);
@@ -241,6 +242,8 @@ class session final : public detail::peer_state,
   // session_end.cpp: results
   void acked(const tx_entry&);
   void settle(detail::op_state&);
+  bool nothing_refers_to(const detail::op_state&) const noexcept;
+  void end_plainly(detail::op_state&);
   void finish(detail::op_state&, std::error_code why);
   void retire(detail::op_state&);
   bool quiet_memory(detail::op_state&);

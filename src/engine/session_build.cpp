@@ -96,9 +96,10 @@ void session::send_control(wire::type t, std::uint64_t a) {
   if (put_frame(h, {}, {}, 0, nullptr)) commit_window();
 }
 
-/// The fragments of [offset, offset + length) of the op's memory, in scratch; how many.
-std::size_t session::slice_list(const op_state& o, std::uint64_t offset, std::uint64_t length) {
-  std::size_t n = 0;
+/// The fragments of [offset, offset + length) of the op's memory, in scratch, behind so many others.
+std::span<const const_buffer> session::slice_list(const op_state& o, std::uint64_t offset, std::uint64_t length,
+                                                  std::size_t first) {
+  std::size_t n = first;
   for (std::size_t i = 0; i < o.fragments && length > 0; ++i) {
     const const_buffer& f = o.list[i];
     if (offset >= f.size()) {
@@ -110,7 +111,7 @@ std::size_t session::slice_list(const op_state& o, std::uint64_t offset, std::ui
     length -= take;
     offset = 0;
   }
-  return n;
+  return {slice_scratch.data(), n};
 }
 
 bool session::build_write(const tx_entry& e, wire::head& h) {
@@ -119,8 +120,8 @@ bool session::build_write(const tx_entry& e, wire::head& h) {
   h.b = o.offset + e.offset;
   const std::uint64_t ext[3] = {o.imm, o.offset, o.length};
   const bool told = e.flags & wire::notify;
-  return put_frame(h, std::span(ext, told ? 3 : 0), std::span(slice_scratch.data(), slice_list(o, e.offset, e.length)),
-                   e.length, e.op);
+  const auto body = e.length == o.length ? std::span(o.list, o.fragments) : slice_list(o, e.offset, e.length);
+  return put_frame(h, std::span(ext, told ? 3 : 0), body, e.length, e.op);
 }
 
 bool session::build_send(const tx_entry& e, wire::head& h) {
@@ -130,11 +131,9 @@ bool session::build_send(const tx_entry& e, wire::head& h) {
   h.b = o.header_size;
   std::uint64_t ext[1] = {0};
   if (!eager) ext[0] = share_direct(o, access::read);
-  std::size_t n = eager ? slice_list(o, 0, o.length) : 0;
-  std::move_backward(slice_scratch.begin(), slice_scratch.begin() + n, slice_scratch.begin() + n + 1);
   slice_scratch[0] = {o.header, o.header_size};
-  return put_frame(h, std::span(ext, eager ? 0 : 1), std::span(slice_scratch.data(), n + 1),
-                   o.header_size + (eager ? o.length : 0), e.op);
+  const std::uint64_t whole = eager ? o.length : 0;
+  return put_frame(h, std::span(ext, eager ? 0 : 1), slice_list(o, 0, whole, 1), o.header_size + whole, e.op);
 }
 
 bool session::build_answer(const tx_entry& e, wire::head& h) {
@@ -149,7 +148,7 @@ bool session::build_answer(const tx_entry& e, wire::head& h) {
   h.a = o.length;
   h.b = e.offset;
   const std::uint64_t base = o.kind == verb::serve ? o.offset : 0;
-  return put_frame(h, {}, std::span(slice_scratch.data(), slice_list(o, base + e.offset, e.length)), e.length, e.op);
+  return put_frame(h, {}, slice_list(o, base + e.offset, e.length), e.length, e.op);
 }
 
 bool session::build_small(const tx_entry& e, wire::head& h) {

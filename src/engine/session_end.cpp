@@ -53,6 +53,7 @@ void session::settle(op_state& o) {
   if (o.stage != stage_wire || o.kind == verb::offer || o.kind == verb::message) return;
   if (o.unacked != 0 || (o.options & opt_expect) || !(o.options & opt_emitted) || direct_pending(o)) return;
   if (o.kind == verb::write || o.kind == verb::reply || o.kind == verb::send) o.bytes = o.length;
+  if (nothing_refers_to(o)) return end_plainly(o);
   const bool of_offer = o.kind == verb::serve && (o.options & opt_offer);
   const std::uint64_t key = o.key, bytes = o.length;
   const bool last = o.options & opt_last;
@@ -61,6 +62,25 @@ void session::settle(op_state& o) {
   // Only now: ending the offer ends what is still served out of it, and this piece is not.
   memory::keyed* k = home->keys.find(key);
   if (k && k->offer && k->offer->owner == this) offer_piece(*k->offer, bytes, last, {});
+}
+
+/// A request of ours whose end leaves nothing to undo: no timer, no memory lent or shared, no data under way from it.
+bool session::nothing_refers_to(const op_state& o) const noexcept {
+  if (o.kind != verb::write && o.kind != verb::send) return false;
+  const bool incoming = bulk_active_ && bulk_.op == &o;
+  return (o.options & (opt_user | opt_shared)) == opt_user && o.lent == 0 && borrowed_ == 0 && o.timer.expiry <= 0 &&
+         !incoming;
+}
+
+/// What `finish`, `conclude` and `retire` come to for it: most ops end here.
+void session::end_plainly(op_state& o) {
+  wire_.remove(o);
+  o.stage = stage_zombie;
+  --live_ops_;
+  --requests_;
+  if (o.options & opt_running) not_running(o);
+  if (o.options & opt_credit) return_credit(o);
+  home->publish_and_free(o);
 }
 
 void session::finish(op_state& o, std::error_code why) {
@@ -144,7 +164,7 @@ void session::conclude(op_state& o) {
   if (failed && (o.options & opt_started) && wired) send_cancel(o);
   const bool direct = o.options & opt_direct;
   home->publish(o);
-  home->after_done(id, !failed);
+  if (failed || home->has_waiters()) home->after_done(id, !failed);
   if (!wired)
     retire(o);
   else if (direct)
