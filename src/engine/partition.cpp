@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /// @file
-/// The progress engine: submissions, frames, readiness. The order of one round is in `frames` and `poll`.
+/// The progress engine: ops and how they are submitted. A round of frames is in partition_round.cpp.
 
 #include "engine/partition.hpp"
 
@@ -22,12 +22,6 @@ using detail::op_state;
 using detail::verb;
 
 namespace {
-constexpr unsigned poll_budget = 64;  // frames a session gets before the next one has its turn
-constexpr unsigned look_around = 32;  // rounds between two looks at links that are not hot
-constexpr std::size_t stream = 4;     // frames in one look that show that more are coming
-constexpr unsigned most_looks = 4;    // before what they ask for leaves
-// Polls with frames after which a link leaves the set to sleep on: what wakes nobody still costs each arrival.
-constexpr unsigned stays_hot = 64;
 
 std::mutex& alive_mutex() {
   static auto* m = new std::mutex;
@@ -229,8 +223,7 @@ void partition::take_in(op_state& o) {
     const bool busy = s && s->busy();
     dispatch(o);
     // With ops under way and somebody polling, the next round sends this with what else has come by then.
-    const bool polled =
-        sleeping_.load(std::memory_order_relaxed) == 0 && in_handlers() == 0;
+    const bool polled = sleeping_.load(std::memory_order_relaxed) == 0 && in_handlers() == 0;
     if (busy && polled && ++deferred_ < 32) return release();
   }
   deferred_ = 0;
@@ -287,142 +280,6 @@ void partition::dispatch(op_state& o) {
     }
   } while (bits & wishes);
   if ((bits & gone) == gone) free_op(o);
-}
-
-// --- rounds
-
-void partition::make_dirty(session& s) {
-  if (s.dirty) return;
-  s.dirty = true;
-  dirty_.push_back(&s);
-}
-
-void partition::make_hot(session& s) {
-  if (s.hot || !s.link()) return;
-  s.hot = true;
-  s.cold_polls = 0;
-  hot_.push_back(&s);
-}
-
-void partition::flush_dirty() {
-  for (std::size_t i = 0; i < dirty_.size(); ++i) {
-    session& s = *dirty_[i];
-    s.pump();
-    s.poll_over();
-    s.flush();
-    s.dirty = false;
-    if (s.link()) make_hot(s);
-    if (s.pending()) again_.push_back(&s);
-  }
-  dirty_.clear();
-  for (session* s : again_) make_dirty(*s);
-  again_.clear();
-}
-
-std::size_t partition::frames(std::int64_t now) {
-  drain();
-  if (!dirty_.empty()) flush_dirty();
-  if (hot_.empty() || (++rounds_ % look_around == 0 && watched_ != 0)) find_active(0);
-  const std::size_t n = look(now);
-  if (!wheel_.empty() && (rounds_ % 8 == 0 || n == 0)) expire(now);
-  return n;
-}
-
-/// What came over the links in use.
-std::size_t partition::look(std::int64_t now) {
-  std::size_t n = 0;
-  for (std::size_t i = 0; i < hot_.size();) {
-    session& s = *hot_[i];
-    const unsigned got = s.poll(poll_budget, now);
-    n += got;
-    if (got != 0 && s.watched_fd >= 0 && !exposed_ && ++s.busy_polls > stays_hot) unwatch_link(s);
-    const bool cold = got == 0 && ++s.cold_polls > (hot_.size() > 8 ? 200u : 4000u);
-    if (!s.link() || (cold && cool(s))) {
-      drop_hot(i);
-      continue;
-    }
-    if (s.blocked() || s.ack_waits()) {  // room may have come, patience be at its end
-      s.pump();
-      s.poll_over();
-    }
-    s.flush();
-    ++i;
-  }
-  return n;
-}
-
-void partition::expire(std::int64_t now) {
-  wheel_.advance(now, [](detail::timer_links& t) {
-    op_state* o = detail::from_timer(&t);
-    if (o->owner) o->owner->cancel(*o, make_error_code(errc::timed_out));
-  });
-}
-
-/// A link nobody uses at the moment: acks go out, its descriptor is armed, which lasts until the next poll. False:
-/// there is nothing to sleep on, it must be polled.
-bool partition::cool(session& s) {
-  s.settle_acks();
-  if (s.blocked()) s.pump();
-  return s.flush() || watch_link(s);
-}
-
-/// A thread that moved frames waits or goes elsewhere.
-void partition::hand_back() {
-  if (sleeping_.load() == 0) return;
-  baton_.lock();
-  drain();
-  leave();
-}
-
-/// Lets go of the baton for somebody who does not come back soon. If the engine's own thread sleeps, nobody else would
-/// send what is ready or look at links that a poll disarmed.
-void partition::leave() { release(settle_down()); }
-
-/// Sends what is ready and, for one that sleeps, arms what was polled. True: a link is left that must be polled.
-bool partition::settle_down() {
-  if (!dirty_.empty()) flush_dirty();
-  if (sleeping_.load() == 0) return false;
-  cool_all();
-  return !hot_.empty();
-}
-
-void partition::drop_hot(std::size_t i) {
-  hot_[i]->hot = false;
-  hot_[i] = hot_.back();
-  hot_.pop_back();
-}
-
-void partition::cool_all() {
-  for (std::size_t i = 0; i < hot_.size() && dirty_.empty();) {
-    session& s = *hot_[i];
-    if (cool(s))
-      drop_hot(i);
-    else
-      ++i;
-  }
-}
-
-std::size_t partition::poll(bool handlers) {
-  if (!baton_.try_lock()) {
-    // Somebody moves frames, or would if this thread did not keep the CPU.
-    sched_yield();
-    return 0;
-  }
-  if (armed_.load(std::memory_order_relaxed) && armed_.exchange(false)) {
-    sleeping_.fetch_sub(1);
-    find_active(0);
-  }
-  const std::int64_t now = now_ns();
-  std::size_t n = 0;
-  std::size_t got = frames(now);
-  for (unsigned looks = 1;; ++looks) {
-    n += got;
-    if (handlers && work_ready_.load(std::memory_order_relaxed)) n += run_ready(now);
-    if (got < stream || looks == most_looks) break;
-    got = look(now);  // a burst comes in pieces: one ack, and one burst of what it made possible, for all of it
-  }
-  leave();
-  return n;
 }
 
 // --- deadlines

@@ -138,8 +138,9 @@ class partition final : public std::enable_shared_from_this<partition> {
   bool settle_down();
   void drain();
   void dispatch(detail::op_state&);
-  std::size_t frames(std::int64_t now);
+  void begin_round();
   std::size_t look(std::int64_t now);
+  void end_round(std::size_t moved, std::int64_t now);
   std::size_t run_ready(std::int64_t begun);
   bool run_one();
   void handler_begins() noexcept;
@@ -177,7 +178,7 @@ class partition final : public std::enable_shared_from_this<partition> {
 
   std::vector<std::shared_ptr<session>> sessions_;
   std::vector<std::shared_ptr<session>> leaving_;  ///< removed while handlers of theirs run
-  std::vector<session*> slots_;  ///< by session::slot, for descriptors that become ready
+  std::vector<session*> slots_;                    ///< by session::slot, for descriptors that become ready
   std::vector<session*> hot_;
   std::vector<session*> dirty_;
   std::vector<session*> again_;

@@ -144,8 +144,8 @@ class session final : public detail::peer_state,
   bool hot = false;    ///< polled each round
   unsigned cold_polls = 0;
   unsigned running_strands = 0;  ///< with a handler of theirs under way
-  unsigned busy_polls = 0;  ///< since its descriptor joined the set to sleep on
-  std::uint32_t slot = 0;   ///< in the partition's table
+  unsigned busy_polls = 0;       ///< since its descriptor joined the set to sleep on
+  std::uint32_t slot = 0;        ///< in the partition's table
   int watched_fd = -1;
   bool watched_writable = false;
 

@@ -175,25 +175,6 @@ void session::end_all(std::error_code why) {
   graveyard_.reset();
 }
 
-unsigned session::poll(unsigned budget, std::int64_t now) {
-  if (!link_) return 0;
-  round_now_ = now;
-  backend::link* l = link_.get();
-  const auto r = l->poll(*this, budget);
-  if (r.frames != 0) {
-    last_heard_ = now;
-    probes_ = 0;
-    cold_polls = 0;
-  }
-  if (r.partial) {
-    cold_polls = 0;
-    last_heard_ = now;
-  }
-  if (r.error || doomed_) end_link(r.error);
-  if (r.frames != 0) home->make_dirty(*this);
-  return r.frames + (r.partial ? 1 : 0);
-}
-
 /// The link is broken, or what came over it cannot be built upon, or it has been given up meanwhile.
 void session::end_link(std::error_code error) {
   if (error == errc::protocol_error) return reset(error, true);

@@ -15,32 +15,6 @@ constexpr std::size_t pieces_a_recv = 64;  // what byte_stream::recv takes
 
 }  // namespace
 
-backend::link::polled stream_rx::poll(backend::byte_stream& stream, backend::frame_sink& sink, unsigned budget) {
-  backend::link::polled p;
-  if (!error_ && !buffer_ && !(buffer_ = acquire_chunk())) error_ = errc::out_of_resources;
-  if (error_) {
-    p.error = error_;
-    return p;
-  }
-  polling_ = true;
-  bool arrived = false;
-  bool starved = empty() || parse(sink, budget, p.frames);  // what the last budget held back
-  while (starved) {
-    const received r = bulk_ ? receive(stream) : receive_ahead(stream);
-    if (r.bytes == 0) break;
-    arrived = true;
-    const bool was_bulk = bulk_;
-    starved = parse(sink, budget, p.frames) && r.full;
-    // A full buffer and no large frame in sight: small frames stream, ask for more at once.
-    if (r.full && !was_bulk && !bulk_) ahead_ = std::min(2 * ahead_, chunk_size);
-  }
-  polling_ = false;
-  p.partial = arrived && (bulk_ || begin_ != end_);
-  p.error = error_;
-  if (error_) drop();
-  return p;
-}
-
 void stream_rx::rest() noexcept {
   if (begin_ == end_) drop();
 }
@@ -128,16 +102,6 @@ void stream_rx::land(std::size_t bytes) noexcept {
   }
 }
 
-/// Nothing large is under way: all of it goes to the buffer.
-stream_rx::received stream_rx::receive_ahead(backend::byte_stream& stream) {
-  const std::span<std::byte> into = room(missing_ + ahead_);
-  const ::iovec piece{into.data(), into.size()};
-  const auto moved = stream.recv({&piece, 1});
-  if (moved.error) error_ = moved.error;
-  end_ += moved.bytes;
-  return {moved.bytes, moved.bytes == into.size()};
-}
-
 stream_rx::received stream_rx::receive(backend::byte_stream& stream) {
   ::iovec pieces[pieces_a_recv];
   std::size_t count = 0;
@@ -168,17 +132,6 @@ stream_rx::received stream_rx::receive(backend::byte_stream& stream) {
   land(landed);
   end_ += moved.bytes - landed;
   return {moved.error ? 0 : moved.bytes, moved.bytes == direct + ahead};
-}
-
-/// Up to that much space behind the buffered bytes, which are fewer than a whole small frame.
-std::span<std::byte> stream_rx::room(std::size_t wanted) noexcept {
-  if (begin_ == end_) begin_ = end_ = 0;  // reuse what is in the cache
-  if (chunk_size - end_ < wanted && begin_ > 0) {
-    std::memmove(buffer_, buffer_ + begin_, end_ - begin_);
-    end_ -= begin_;
-    begin_ = 0;
-  }
-  return {buffer_ + end_, std::min(wanted, chunk_size - end_)};
 }
 
 /// After a sink's answer: false when it refused, or closed the link.

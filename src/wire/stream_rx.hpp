@@ -4,10 +4,14 @@
 /// The receiving half of the framer: small frames are handed over in the receive buffer, large bodies are received
 /// straight into where the engine wants them.
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <utility>
 
 #include "kfx/backend/byte_stream.hpp"
 #include "kfx/backend/link.hpp"
+#include "kfx/error.hpp"
 #include "wire/chunk_pool.hpp"
 
 namespace kfx::wire {
@@ -67,5 +71,54 @@ class stream_rx {
   bool polling_ = false;
   std::error_code error_;
 };
+
+// Inline, up to the call into the stream: see engine/partition_round.cpp for what a return costs there.
+
+inline backend::link::polled stream_rx::poll(backend::byte_stream& stream, backend::frame_sink& sink, unsigned budget) {
+  backend::link::polled p;
+  if (!error_ && !buffer_ && !(buffer_ = acquire_chunk())) error_ = errc::out_of_resources;
+  if (error_) {
+    p.error = error_;
+    return p;
+  }
+  polling_ = true;
+  bool arrived = false;
+  bool starved = empty() || parse(sink, budget, p.frames);  // what the last budget held back
+  while (starved) {
+    const received r = bulk_ ? receive(stream) : receive_ahead(stream);
+    if (r.bytes == 0) break;
+    arrived = true;
+    const bool was_bulk = bulk_;
+    starved = parse(sink, budget, p.frames) && r.full;
+    // A full buffer and no large frame in sight: small frames stream, ask for more at once.
+    if (r.full && !was_bulk && !bulk_) ahead_ = std::min(2 * ahead_, chunk_size);
+  }
+  polling_ = false;
+  p.partial = arrived && (bulk_ || begin_ != end_);
+  p.error = error_;
+  if (error_) drop();
+  return p;
+}
+
+/// Nothing large is under way: all of it goes to the buffer.
+inline stream_rx::received stream_rx::receive_ahead(backend::byte_stream& stream) {
+  const std::span<std::byte> into = room(missing_ + ahead_);
+  const ::iovec piece{into.data(), into.size()};
+  const auto moved = stream.recv({&piece, 1});
+  if (moved.error) error_ = moved.error;
+  end_ += moved.bytes;
+  return {moved.bytes, moved.bytes == into.size()};
+}
+
+/// Up to that much space behind the buffered bytes, which are fewer than a whole small frame.
+inline std::span<std::byte> stream_rx::room(std::size_t wanted) noexcept {
+  if (begin_ == end_) begin_ = end_ = 0;  // reuse what is in the cache
+  if (chunk_size - end_ < wanted && begin_ > 0) {
+    std::memmove(buffer_, buffer_ + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  return {buffer_ + end_, std::min(wanted, chunk_size - end_)};
+}
 
 }  // namespace kfx::wire

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/// @file
+/// Rounds: what was asked for goes out, what came in is acted on; and who makes them, polling or waiting. A round that
+/// finds nothing is most of them. Its few functions are one piece of code, because a processor has forgotten where to
+/// return to when it comes back from a system call: each return of the way up costs about 25 cycles.
+
+#include <sched.h>
+
+#include <algorithm>
+
+#include "engine/futex.hpp"
+#include "engine/partition.hpp"
+
+namespace kfx::engine {
+
+using detail::op_state;
+
+namespace {
+constexpr unsigned poll_budget = 64;  // frames a session gets before the next one has its turn
+constexpr unsigned look_around = 32;  // rounds between two looks at links that are not hot
+constexpr std::size_t stream = 4;     // frames in one look that show that more are coming
+constexpr unsigned most_looks = 4;    // before what they ask for leaves
+// Polls with frames after which a link leaves the set to sleep on: what wakes nobody still costs each arrival.
+constexpr unsigned stays_hot = 64;
+}  // namespace
+
+/// What came over its link.
+inline unsigned session::poll(unsigned budget, std::int64_t now) {
+  if (!link_) return 0;
+  round_now_ = now;
+  const auto r = link_->poll(*this, budget);
+  if (r.frames != 0) {
+    probes_ = 0;
+    home->make_dirty(*this);
+  }
+  if (r.frames != 0 || r.partial) {
+    last_heard_ = now;
+    cold_polls = 0;
+  }
+  if (r.error || doomed_) end_link(r.error);
+  return r.frames + (r.partial ? 1 : 0);
+}
+
+void partition::make_dirty(session& s) {
+  if (s.dirty) return;
+  s.dirty = true;
+  dirty_.push_back(&s);
+}
+
+void partition::make_hot(session& s) {
+  if (s.hot || !s.link()) return;
+  s.hot = true;
+  s.cold_polls = 0;
+  hot_.push_back(&s);
+}
+
+void partition::flush_dirty() {
+  for (std::size_t i = 0; i < dirty_.size(); ++i) {
+    session& s = *dirty_[i];
+    s.pump();
+    s.poll_over();
+    s.flush();
+    s.dirty = false;
+    if (s.link()) make_hot(s);
+    if (s.pending()) again_.push_back(&s);
+  }
+  dirty_.clear();
+  for (session* s : again_) make_dirty(*s);
+  again_.clear();
+}
+
+inline void partition::begin_round() {
+  drain();
+  if (!dirty_.empty()) flush_dirty();
+  if (hot_.empty() || (++rounds_ % look_around == 0 && watched_ != 0)) find_active(0);
+}
+
+/// What came over the links in use.
+inline std::size_t partition::look(std::int64_t now) {
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < hot_.size();) {
+    session& s = *hot_[i];
+    const unsigned got = s.poll(poll_budget, now);
+    n += got;
+    if (got != 0 && s.watched_fd >= 0 && !exposed_ && ++s.busy_polls > stays_hot) unwatch_link(s);
+    const bool cold = got == 0 && ++s.cold_polls > (hot_.size() > 8 ? 200u : 4000u);
+    if (!s.link() || (cold && cool(s))) {
+      drop_hot(i);
+      continue;
+    }
+    if (s.blocked() || s.ack_waits()) {  // room may have come, patience be at its end
+      s.pump();
+      s.poll_over();
+    }
+    s.flush();
+    ++i;
+  }
+  return n;
+}
+
+inline void partition::end_round(std::size_t moved, std::int64_t now) {
+  if (!wheel_.empty() && (rounds_ % 8 == 0 || moved == 0)) expire(now);
+}
+
+void partition::expire(std::int64_t now) {
+  wheel_.advance(now, [](detail::timer_links& t) {
+    op_state* o = detail::from_timer(&t);
+    if (o->owner) o->owner->cancel(*o, make_error_code(errc::timed_out));
+  });
+}
+
+/// A link nobody uses at the moment: acks go out, its descriptor is armed, which lasts until the next poll. False:
+/// there is nothing to sleep on, it must be polled.
+bool partition::cool(session& s) {
+  s.settle_acks();
+  if (s.blocked()) s.pump();
+  return s.flush() || watch_link(s);
+}
+
+/// A thread that moved frames waits or goes elsewhere.
+void partition::hand_back() {
+  if (sleeping_.load() == 0) return;
+  baton_.lock();
+  drain();
+  leave();
+}
+
+/// Lets go of the baton for somebody who does not come back soon. If the engine's own thread sleeps, nobody else would
+/// send what is ready or look at links that a poll disarmed.
+void partition::leave() { release(settle_down()); }
+
+/// Sends what is ready and, for one that sleeps, arms what was polled. True: a link is left that must be polled.
+bool partition::settle_down() {
+  if (!dirty_.empty()) flush_dirty();
+  if (sleeping_.load() == 0) return false;
+  cool_all();
+  return !hot_.empty();
+}
+
+void partition::drop_hot(std::size_t i) {
+  hot_[i]->hot = false;
+  hot_[i] = hot_.back();
+  hot_.pop_back();
+}
+
+void partition::cool_all() {
+  for (std::size_t i = 0; i < hot_.size() && dirty_.empty();) {
+    session& s = *hot_[i];
+    if (cool(s))
+      drop_hot(i);
+    else
+      ++i;
+  }
+}
+
+std::size_t partition::poll(bool handlers) {
+  if (!baton_.try_lock()) {
+    // Somebody moves frames, or would if this thread did not keep the CPU.
+    sched_yield();
+    return 0;
+  }
+  if (armed_.load(std::memory_order_relaxed) && armed_.exchange(false)) {
+    sleeping_.fetch_sub(1);
+    find_active(0);
+  }
+  const std::int64_t now = now_ns();
+  begin_round();
+  std::size_t n = 0;
+  // A burst comes in pieces: one ack, and one burst of what it made possible, for all of it.
+  for (unsigned looks = 0; looks < most_looks; ++looks) {
+    const std::size_t got = look(now);
+    n += got;
+    if (handlers && work_ready_.load(std::memory_order_relaxed)) n += run_ready(now);
+    if (got < stream) break;
+  }
+  end_round(n, now);
+  leave();
+  return n;
+}
+
+// --- waiting
+
+bool partition::wait_for(op_state& o, std::int64_t until) {
+  const std::int64_t spin = std::chrono::nanoseconds(host_.settings().spin).count();
+  drivers_.fetch_add(1, std::memory_order_relaxed);
+  std::int64_t now = now_ns();
+  std::int64_t quiet_since = now;
+  bool done = false;
+  unsigned refused = 0;
+  for (unsigned round = 0; !(done = o.is_done()); ++round) {
+    bool moved = false;
+    if (baton_.try_lock()) {
+      begin_round();
+      const std::size_t n = look(now);
+      moved = n != 0;
+      end_round(n, now);
+      if (!dirty_.empty() && !o.is_done()) flush_dirty();
+      release();
+    } else if (++refused % 64 == 0 || baton_.wanted()) {
+      sched_yield();  // its holder, or who waits for it, may want this CPU
+    } else {
+      cpu_relax();
+    }
+    if (moved || round % 16 == 0) now = now_ns();
+    if (moved) quiet_since = now;
+    if (now >= until) break;
+    if (now - quiet_since > spin) {
+      block_on(o, until);
+      quiet_since = now = now_ns();
+    }
+  }
+  drivers_.fetch_sub(1, std::memory_order_relaxed);
+  hand_back();
+  return done || o.is_done();
+}
+
+/// Nothing came for a while: sleep, on the op where engine threads move frames, else on the links.
+void partition::block_on(op_state& o, std::int64_t until) {
+  const std::uint32_t seen = o.bits.fetch_or(detail::op_waiter, std::memory_order_acq_rel) | detail::op_waiter;
+  if (seen & detail::op_done) return;
+  drivers_.fetch_sub(1, std::memory_order_relaxed);
+  if (threaded_) {
+    hand_back();
+    futex_wait(o.bits, seen, until);
+  } else if (runners_.load() > 0 || sleeping_.load() > 0) {
+    // Somebody else moves frames and will say when it is done; look again soon in case he leaves.
+    hand_back();
+    futex_wait(o.bits, seen, std::min(until, now_ns() + 20'000'000));
+  } else {
+    sleep(
+        until, [](const void* op) noexcept { return static_cast<const op_state*>(op)->is_done(); }, &o);
+  }
+  drivers_.fetch_add(1, std::memory_order_relaxed);
+}
+
+void partition::wait_quiet(op_state& o) {
+  partition* const outer = handler_of_thread();
+  handler_of_thread() = nullptr;  // frames, not handlers: no wait can come back to this handler
+  while (!o.is_done()) {
+    if (baton_.try_lock()) {
+      const std::int64_t now = now_ns();
+      begin_round();
+      end_round(look(now), now);
+      flush_dirty();
+      release();
+    }
+    if (!o.is_done()) sched_yield();
+  }
+  hand_back();
+  handler_of_thread() = outer;
+}
+
+}  // namespace kfx::engine
