@@ -158,17 +158,17 @@ void run(lab& l) {
   compare(
       l, "1 MiB writes", "GB/s", false,
       [&] {
-        l.tell(job::take, 1000, 1 << 20);
-        return raw::stream_out(l.raw_fd, 1 << 20, 1000);
+        l.tell(job::take, 2000, 1 << 20);
+        return raw::stream_out(l.raw_fd, 1 << 20, 2000);
       },
-      [](client& c) { return c.writes(1 << 20, 8, 1000); });
+      [](client& c) { return c.writes(1 << 20, 8, 2000); });
   compare(
       l, "1 MiB reads", "GB/s", false,
       [&] {
-        l.tell(job::give, 1000, 1 << 20);
-        return raw::stream_in(l.raw_fd, 1 << 20, 1000);
+        l.tell(job::give, 2000, 1 << 20);
+        return raw::stream_in(l.raw_fd, 1 << 20, 2000);
       },
-      [](client& c) { return c.reads(1 << 20, 8, 1000); });
+      [](client& c) { return c.reads(1 << 20, 8, 2000); });
   const auto gathered = [&] {
     l.tell(job::gathered, 64000, 4096);
     return raw::gather(l.raw_fd, 4096, 32, 64000);
