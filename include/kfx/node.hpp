@@ -75,7 +75,9 @@ class node {
   region share(mutable_buffer memory, access rights);
   /// Read-only memory: shared with access::read.
   region share(const_buffer memory);
-  /// Lets peers `open` the region by name, until it is gone. Publishing a name again replaces it.
+  /// Lets peers `open` the region by name, until it is gone. Publishing a name again replaces it. Throws kfx::error: a
+  /// name that is empty or longer than `limits::name` (bad_option), a region that is gone or another node's
+  /// (stale_region).
   void publish(std::string_view name, const region&);
   void unpublish(std::string_view name);
   /// Throws kfx::error (out_of_resources).
@@ -123,9 +125,10 @@ class node {
   void run();
   /// The same for so long at most.
   void run_for(clock::duration);
-  /// Lets `run()` return. Any thread, and handlers.
+  /// Lets every `run()` under way return; when there is none, the next one returns at once. Any thread, and handlers.
   void stop();
-  /// Becomes readable when `poll()` has something to do (progress::caller).
+  /// Becomes readable when `poll()` has something to do (progress::caller). Closed with the node. Throws kfx::error
+  /// (out_of_resources).
   int fd() const;
 
   /// What peers can pass to `at()`; with the ports really bound.

@@ -31,7 +31,8 @@ struct op_options {
   std::optional<std::uint64_t> notify{};  ///< write: tell the target's on_notify, once, after the data is visible
   kfx::deadline deadline{};               ///< all: end by then
   kfx::lane lane = default_lane;          ///< all: the stream of order it belongs to
-  op_id after = 0;                        ///< all: start only after that op took effect
+  op_id after = 0;                        ///< all: start only after that op of this node took effect; one it no longer
+                                          ///< knows (the last 4096 failures are remembered) counts as a success
   mutable_buffers reply{};                ///< send: wait for the reply and place it here (header, then payload)
   bool last = true;                       ///< write, read on an offer: false announces further pieces
   bool write8 = false;                    ///< write: 8 aligned bytes that are never seen torn
