@@ -142,7 +142,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::size_t look(std::int64_t now);
   void end_round(std::size_t moved, std::int64_t now);
   std::size_t run_ready(std::int64_t begun);
-  bool run_one();
+  bool run_one(std::int64_t& now, bool first);
   void handler_begins() noexcept;
   void handler_ends() noexcept;
   std::uint32_t in_handlers() const noexcept { return static_cast<std::uint32_t>(handlers_.load()); }
@@ -213,6 +213,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::atomic<engine_thread*> leader_{nullptr};
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> handlers_{0};  ///< low half: how many run; high half: how many began or ended
+  bool slow_callbacks_ = false;             ///< the last completion that ran in a burst took long
   std::uint64_t watched_serial_ = 0;
   bool threaded_ = false;
 };

@@ -85,8 +85,11 @@ void partition::handler_ends() noexcept {
   if (own_serial) own_serial->store(own_serial->load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
-/// One completion or one lane's messages; the baton is let go of meanwhile. False: nothing was ready.
-bool partition::run_one() {
+/// One completion or one lane's messages; the baton is let go of meanwhile. False: nothing was ready. `now`: when the
+/// one before ended; brought up to date unless this is the `first` and the only one, which holds nobody up.
+bool partition::run_one(std::int64_t& now, bool first) {
+  // What short handlers asked for does not wait for one of those that block.
+  if (!dirty_.empty() && (done_first_ ? slow_callbacks_ : ready_first_ && ready_first_->slow)) flush_dirty();
   op_state* done = next_done();
   op_state* chain = nullptr;
   strand* s = done ? nullptr : next_strand(chain);
@@ -105,6 +108,10 @@ bool partition::run_one() {
   handler_of_thread() = outer;
   handler_ends();
   baton_.lock();
+  if (!first || work_ready_.load(std::memory_order_relaxed)) {
+    const std::int64_t begun = std::exchange(now, now_ns());
+    (s ? s->slow : slow_callbacks_) = now - begun > short_handler;
+  }
   if (s) {
     s->running = false;
     if (s->head && !s->ready) ready_strand(*s);
@@ -145,10 +152,11 @@ std::shared_ptr<detail::region_state> partition::region_of(std::uint64_t key) {
 /// What short handlers ask for leaves together; what a longer one asked for does not wait for the next.
 std::size_t partition::run_ready(std::int64_t begun) {
   std::size_t n = 0;
-  while (n < ready_budget && run_one()) {
-    if (!work_ready_.load(std::memory_order_relaxed)) return n + 1;  // the caller sends the rest
-    const std::int64_t now = now_ns();
-    if (++n % together != 0 && now - begun < short_handler) continue;
+  std::int64_t now = begun;
+  while (n < ready_budget && run_one(now, n == 0)) {
+    ++n;
+    if (!work_ready_.load(std::memory_order_relaxed)) return n;  // the caller sends the rest
+    if (n % together != 0 && now - begun < short_handler) continue;
     flush_dirty();
     begun = now;
   }

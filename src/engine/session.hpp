@@ -57,6 +57,7 @@ struct strand {
   strand* next = nullptr;  ///< in the partition's ready list
   bool ready = false;      ///< in that list
   bool running = false;    ///< a thread runs its handlers
+  bool slow = false;       ///< the last time in a burst, they took long
 };
 
 }  // namespace kfx::engine
