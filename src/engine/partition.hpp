@@ -140,7 +140,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   void dispatch(detail::op_state&);
   void begin_round();
   std::size_t look(std::int64_t now);
-  void end_round(std::size_t moved, std::int64_t now);
+  void end_round(std::size_t frames, std::int64_t now);
   std::size_t run_ready(std::int64_t begun);
   bool run_one(std::int64_t& now, bool first);
   void handler_begins() noexcept;
@@ -188,7 +188,9 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::vector<detail::op_state*> after_waiters_;
   std::vector<op_id> failed_recently_;
   std::size_t failed_at_ = 0;
-  unsigned rounds_ = 0;
+  std::uint64_t looks_ = 0;  ///< at the links in use; what is due next, counted in them:
+  std::uint64_t look_around_at_ = 0;
+  std::uint64_t expire_at_ = 0;
 
   strand* ready_first_ = nullptr;
   strand* ready_last_ = nullptr;

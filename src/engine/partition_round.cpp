@@ -17,7 +17,7 @@ using detail::op_state;
 
 namespace {
 constexpr unsigned poll_budget = 64;  // frames a session gets before the next one has its turn
-constexpr unsigned look_around = 32;  // rounds between two looks at links that are not hot
+constexpr unsigned look_around = 32;  // looks at the hot links between two at the others
 constexpr std::size_t stream = 4;     // frames in one look that show that more are coming
 constexpr unsigned most_looks = 4;    // before what they ask for leaves
 // Polls with frames after which a link leaves the set to sleep on: what wakes nobody still costs each arrival.
@@ -27,14 +27,14 @@ constexpr unsigned stays_hot = 64;
 /// What came over its link.
 inline unsigned session::poll(unsigned budget, std::int64_t now) {
   if (!link_) return 0;
-  round_now_ = now;
+  round_now_ = std::max(round_now_, now);  // another thread may have been here with a later one
   const auto r = link_->poll(*this, budget);
   if (r.frames != 0) {
     probes_ = 0;
     home->make_dirty(*this);
   }
   if (r.frames != 0 || r.partial) {
-    last_heard_ = now;
+    last_heard_ = round_now_;
     cold_polls = 0;
   }
   if (r.error || doomed_) end_link(r.error);
@@ -72,11 +72,16 @@ void partition::flush_dirty() {
 inline void partition::begin_round() {
   drain();
   if (!dirty_.empty()) flush_dirty();
-  if (hot_.empty() || (++rounds_ % look_around == 0 && watched_ != 0)) find_active(0);
+  // The leader naps on the doorbell, which only this empties.
+  const bool due = looks_ >= look_around_at_ && (watched_ != 0 || napping_.load(std::memory_order_relaxed));
+  if (!due && !hot_.empty()) return;
+  look_around_at_ = looks_ + look_around;
+  find_active(0);
 }
 
 /// What came over the links in use.
 inline std::size_t partition::look(std::int64_t now) {
+  ++looks_;
   std::size_t n = 0;
   for (std::size_t i = 0; i < hot_.size();) {
     session& s = *hot_[i];
@@ -98,8 +103,11 @@ inline std::size_t partition::look(std::int64_t now) {
   return n;
 }
 
-inline void partition::end_round(std::size_t moved, std::int64_t now) {
-  if (!wheel_.empty() && (rounds_ % 8 == 0 || moved == 0)) expire(now);
+/// After a look: deadlines, not each time while frames come.
+inline void partition::end_round(std::size_t frames, std::int64_t now) {
+  if (wheel_.empty() || (frames != 0 && looks_ < expire_at_)) return;
+  expire_at_ = looks_ + 8;
+  expire(now);
 }
 
 void partition::expire(std::int64_t now) {
@@ -163,17 +171,22 @@ std::size_t partition::poll(bool handlers) {
     sleeping_.fetch_sub(1);
     find_active(0);
   }
-  const std::int64_t now = now_ns();
+  std::int64_t now = now_ns();
   begin_round();
   std::size_t n = 0;
-  // A burst comes in pieces: one ack, and one burst of what it made possible, for all of it.
   for (unsigned looks = 0; looks < most_looks; ++looks) {
     const std::size_t got = look(now);
+    end_round(got, now);
     n += got;
-    if (handlers && work_ready_.load(std::memory_order_relaxed)) n += run_ready(now);
-    if (got < stream) break;
+    const bool ready = handlers && work_ready_.load(std::memory_order_relaxed);
+    if (ready) {
+      if (looks != 0 && !dirty_.empty()) flush_dirty();  // what the handlers of the look before asked for
+      n += run_ready(now);
+    }
+    // A burst comes in pieces: one ack, and one burst of what it made possible, for all of it, unless somebody waits.
+    if (got < stream || baton_.wanted() || !submissions_.empty()) break;
+    if (ready) now = now_ns();
   }
-  end_round(n, now);
   leave();
   return n;
 }
