@@ -102,29 +102,29 @@ int open_socket(const tcp::endpoint& at) {
   return -1;
 }
 
-failure fail(const uri& u, std::error_code code, const std::string& reason) {
+failure cannot_listen(const uri& u, std::error_code code, const std::string& reason) {
   const std::string at = tcp_uri(u.host.empty() ? "*" : u.host, u.port.empty() ? "0" : u.port);
   return {code, "cannot listen on " + at + ": " + reason};
 }
 
-failure fail(const uri& u, int error) {
+failure cannot_listen(const uri& u, int error) {
   const std::string text = std::generic_category().message(error);
   switch (error) {
     case EADDRINUSE:
-      return fail(u, errc::address_in_use, text + "; stop whoever listens there or choose another port");
+      return cannot_listen(u, errc::address_in_use, text + "; stop whoever listens there or choose another port");
     case EADDRNOTAVAIL:
-      return fail(u, errc::not_found, text + "; choose an address of this host, or *");
+      return cannot_listen(u, errc::not_found, text + "; choose an address of this host, or *");
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-      return fail(u, errc::out_of_resources, text + "; raise the limit of open files (ulimit -n)");
+      return cannot_listen(u, errc::out_of_resources, text + "; raise the limit of open files (ulimit -n)");
     case EACCES:
-      return fail(u, std::make_error_code(std::errc::permission_denied), text + "; choose a port of 1024 or above");
+      return cannot_listen(u, std::make_error_code(std::errc::permission_denied), text + "; choose a port of 1024 or above");
     case EAFNOSUPPORT:
-      return fail(u, errc::not_supported, text + "; this host has no IPv6, use an IPv4 address");
+      return cannot_listen(u, errc::not_supported, text + "; this host has no IPv6, use an IPv4 address");
     default:
-      return fail(u, std::error_code(error, std::generic_category()), text);
+      return cannot_listen(u, std::error_code(error, std::generic_category()), text);
   }
 }
 
@@ -146,11 +146,11 @@ std::vector<tcp::endpoint> places(asio::io_context& io, const uri& u, unsigned s
 
 std::variant<std::unique_ptr<listener>, failure> tcp_listen(asio::io_context& io, const uri& u, on_accepted callback) {
   const auto port = parse_port(u.port);
-  if (!port) return fail(u, errc::bad_uri, "the port \"" + u.port + "\" is not a number from 0 to 65535");
+  if (!port) return cannot_listen(u, errc::bad_uri, "the port \"" + u.port + "\" is not a number from 0 to 65535");
   error_code error;
   const std::vector<tcp::endpoint> list = places(io, u, *port, error);
   if (list.empty())
-    return fail(u, errc::not_found,
+    return cannot_listen(u, errc::not_found,
                 "the name does not resolve (" + error.message() + "); choose an address of this host");
   int reason = 0;
   for (const tcp::endpoint& at : list) {
@@ -164,7 +164,7 @@ std::variant<std::unique_ptr<listener>, failure> tcp_listen(asio::io_context& io
     // Somebody else has that port for IPv6: half a listener would be found by some peers only.
     if (reason == EADDRINUSE) break;
   }
-  return fail(u, reason);
+  return cannot_listen(u, reason);
 }
 
 }  // namespace kfx::backend
