@@ -120,7 +120,8 @@ failure cannot_listen(const uri& u, int error) {
     case ENOMEM:
       return cannot_listen(u, errc::out_of_resources, text + "; raise the limit of open files (ulimit -n)");
     case EACCES:
-      return cannot_listen(u, std::make_error_code(std::errc::permission_denied), text + "; choose a port of 1024 or above");
+      return cannot_listen(u, std::make_error_code(std::errc::permission_denied),
+                           text + "; choose a port of 1024 or above");
     case EAFNOSUPPORT:
       return cannot_listen(u, errc::not_supported, text + "; this host has no IPv6, use an IPv4 address");
     default:
@@ -151,7 +152,7 @@ std::variant<std::unique_ptr<listener>, failure> tcp_listen(asio::io_context& io
   const std::vector<tcp::endpoint> list = places(io, u, *port, error);
   if (list.empty())
     return cannot_listen(u, errc::not_found,
-                "the name does not resolve (" + error.message() + "); choose an address of this host");
+                         "the name does not resolve (" + error.message() + "); choose an address of this host");
   int reason = 0;
   for (const tcp::endpoint& at : list) {
     const int fd = open_socket(at);
