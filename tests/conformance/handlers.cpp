@@ -33,7 +33,7 @@ TEST_CASE("a blocked handler stops neither lanes nor acks nor keepalive", "[hand
   blocking_service s;
   counter down;
   world w(progress::threads, 1 << 20, [](options& server, options& client) {
-    server.keepalive = client.keepalive = 50ms;
+    server.keepalive = client.keepalive = 150ms;
     client.limit = server.limit = 2s;
   });
   s.serve(**w.server);
@@ -62,7 +62,7 @@ TEST_CASE("a silent link is kept alive while a handler blocks", "[handlers][stea
   blocking_service s;
   counter down;
   world w(progress::threads, 4096,
-          [](options& server, options& client) { server.keepalive = client.keepalive = 50ms; });
+          [](options& server, options& client) { server.keepalive = client.keepalive = 100ms; });
   s.serve(**w.server);
   (*w.client)->on_peer([&](const kfx::peer&, peer_event e) {
     if (e == peer_event::down) down.add();
