@@ -256,6 +256,9 @@ class session final : public detail::peer_state,
   void skip_seen(std::uint32_t peer_taken);
   std::int64_t credits_out() noexcept;
   void end_link(std::error_code);
+  void doom(std::error_code why) noexcept {
+    if (!doomed_) doomed_ = why;
+  }
   void end_with_session(detail::op_state&, std::error_code);
   void orphan_messages();
   void drop_strand(strand&);
@@ -281,7 +284,8 @@ class session final : public detail::peer_state,
   landing prepare(const wire::head&, const_buffer head_bytes, std::size_t body);
   bool act(landing&, const_buffer body);
   bool took(const wire::head&);
-  bool on_control(const wire::head&, const_buffer body);
+  bool on_control(const wire::head&);
+  bool refuse();
   void prepare_write(landing&, std::size_t body);
   void prepare_answer(landing&, std::size_t body);
   void land_on(std::span<const const_buffer>, std::uint64_t offset, std::size_t bytes);

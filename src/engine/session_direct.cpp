@@ -204,7 +204,7 @@ void session::on_direct(backend::cookie c, std::error_code error) {
     if (refused)
       finish(*o, error);
     else
-      doomed_ = error;  // the op is repeated over the next link
+      doom(error);  // the op is repeated over the next link
     return;
   }
   if (o->lent != 0 || o->moved < o->length) return;
@@ -216,7 +216,7 @@ void session::on_direct(backend::cookie c, std::error_code error) {
       home->make_dirty(*this);
       return;
     }
-    doomed_ = make_error_code(errc::out_of_resources);
+    doom(make_error_code(errc::out_of_resources));
     return;
   }
   direct_settled(*o, {});

@@ -65,6 +65,8 @@ void session::attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken,
                      std::uint16_t epoch) {
   if (link_) drop_link(make_error_code(std::errc::connection_reset));
   graveyard_.reset();
+  doomed_ = {};  // that was the former link
+  said_bye_ = false;
   puts_to_frames();
   skip_seen(peer_taken);
   link_ = std::move(l);
@@ -175,15 +177,15 @@ void session::end_all(std::error_code why) {
   graveyard_.reset();
 }
 
-/// The link is broken, or what came over it cannot be built upon, or it has been given up meanwhile.
+/// The link is broken, or what came over it cannot be built upon, or it has been given up meanwhile; or several of
+/// these at once.
 void session::end_link(std::error_code error) {
-  if (error == errc::protocol_error) return reset(error, true);
-  if (error) return drop_link(error);
   const std::error_code why = std::exchange(doomed_, {});
-  if (std::exchange(said_bye_, false))
-    reset(why, false);
-  else
-    drop_link(why);
+  const bool said_bye = std::exchange(said_bye_, false);
+  if (error == errc::protocol_error || why == errc::protocol_error)
+    return reset(make_error_code(errc::protocol_error), true);
+  if (said_bye) return reset(why, false);
+  drop_link(why ? why : error);
 }
 
 std::error_code session::flush() {

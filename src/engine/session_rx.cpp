@@ -177,11 +177,17 @@ bool session::took(const wire::head& h) {
   return process_ack(h.ack);
 }
 
+/// What the link was given cannot be built upon: nothing that follows it is looked at.
+bool session::refuse() {
+  doomed_ = make_error_code(errc::protocol_error);
+  return false;
+}
+
 bool session::on_frame(const_buffer head_bytes, const_buffer body) {
   const wire::head h = wire::load<wire::head>(head_bytes.data());
-  if (!h.numbered()) return on_control(h, body);
+  if (!h.numbered()) return on_control(h) || refuse();
   landing l = prepare(h, head_bytes, body.size());
-  if (l.broken) return false;
+  if (l.broken) return refuse();
   if (!landing_list_.empty()) {
     if (h.type == wire::type::write && (h.flags() & wire::atomic8)) {
       __atomic_store_n(reinterpret_cast<std::uint64_t*>(landing_list_[0].data()),
@@ -190,7 +196,7 @@ bool session::on_frame(const_buffer head_bytes, const_buffer body) {
       scatter(landing_list_, body);
     }
   }
-  return act(l, body) && took(h);
+  return (act(l, body) && took(h)) || refuse();
 }
 
 std::span<const mutable_buffer> session::on_bulk(const_buffer head_bytes, std::size_t body_size) {
@@ -208,12 +214,12 @@ bool session::on_bulk_done() {
     // The op ended while its bytes arrived. Its place is kept until the answer is complete.
     const bool data = bulk_.head.type == wire::type::data;
     bulk_.op = own_op(bulk_.head.index(), data ? verb::read : verb::send);
-    if (!bulk_.op) return took(bulk_.head);
+    if (!bulk_.op) return took(bulk_.head) || refuse();
   }
-  return act(bulk_, {}) && took(bulk_.head);
+  return (act(bulk_, {}) && took(bulk_.head)) || refuse();
 }
 
-bool session::on_control(const wire::head& h, const_buffer) {
+bool session::on_control(const wire::head& h) {
   switch (h.type) {
     case wire::type::ping:
       pong_owed_ = true;
@@ -227,7 +233,7 @@ bool session::on_control(const wire::head& h, const_buffer) {
       if (!process_ack(h.ack)) return false;
       // Nothing of ours under way: both forget the session. Otherwise ours goes on over a new link.
       if (quiet()) said_bye_ = true;
-      doomed_ = make_error_code(errc::idle_closed);
+      doom(make_error_code(errc::idle_closed));
       return true;
     default:
       return false;  // a handshake is over before the engine sees a link

@@ -125,7 +125,7 @@ void session::result_later(op_state& m) {
   m.imm = open_messages::left_behind;
   op_state* r = make_express(wire::type::result, static_cast<std::uint32_t>(m.after), m.lane);
   if (!r) {
-    doomed_ = make_error_code(errc::out_of_resources);
+    doom(make_error_code(errc::out_of_resources));
     return;
   }
   r->options |= opt_by_ack | opt_tail;
@@ -162,7 +162,7 @@ void session::answer(std::uint32_t op, kfx::lane lane, std::error_code error, st
                      std::uint64_t extra) {
   op_state* r = make_express(wire::type::result, op, lane);
   if (!r) {  // without memory for an answer the session cannot go on
-    doomed_ = make_error_code(errc::out_of_resources);
+    doom(make_error_code(errc::out_of_resources));
     return;
   }
   const std::uint64_t packed = pack_error(error);
