@@ -126,6 +126,8 @@ void session::reset(std::error_code code, bool all) {
   each_op([&](op_state& o) {
     const bool reached = o.options & (opt_started | opt_answer);
     const bool ours = o.kind == verb::offer || o.kind == verb::result || o.kind == verb::resolve;
+    // Data out of memory that ends with the session is not answered any more.
+    if (o.kind == verb::serve || o.kind == verb::reply) o.options |= opt_emitted;
     if (all || reached || ours) ending.push_back(&o);
   });
   for (op_state* o : ending) end_with_session(*o, code);
@@ -141,8 +143,6 @@ void session::end_with_session(op_state& o, std::error_code code) {
   list_of(o).remove(o);
   unwire(o);
   if (o.stage == stage_zombie) return home->free_engine_part(o);
-  // Data out of memory that ends with the session is not answered any more.
-  if (o.kind == verb::serve || o.kind == verb::reply) o.options |= opt_emitted;
   o.stage = stage_wire;
   finish(o, code);
 }
