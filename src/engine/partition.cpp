@@ -116,12 +116,12 @@ op_state* partition::make_op(verb kind, bool user) {
   return o;
 }
 
-void partition::publish(op_state& o) {
+std::uint32_t partition::publish(op_state& o, std::uint32_t also) {
   if (o.options & opt_counted) {
     o.options &= ~opt_counted;
     op_gone();
   }
-  const std::uint32_t old = o.bits.fetch_or(detail::op_done, std::memory_order_acq_rel);
+  const std::uint32_t old = o.bits.fetch_or(detail::op_done | also, std::memory_order_acq_rel);
   if (old & detail::op_handler) {
     if (old & detail::op_inline)
       o.on_done(&o, o.on_done_arg);
@@ -132,6 +132,7 @@ void partition::publish(op_state& o) {
     futex_wake(o.bits);
     if (!threaded_) wake();
   }
+  return old;
 }
 
 namespace {
@@ -152,25 +153,12 @@ void release_resources(op_state& o) noexcept {
 }  // namespace
 
 void partition::publish_and_free(op_state& o) {
-  if (o.options & opt_counted) {
-    o.options &= ~opt_counted;
-    op_gone();
-  }
   release_resources(o);
   const op_id id = o.id;
-  const std::uint32_t old = o.bits.fetch_or(detail::op_done | detail::op_engine_gone, std::memory_order_acq_rel);
-  // From here on it is its handle's. A handler counts as one, and has not run.
-  if ((old & detail::op_handler) && (old & detail::op_inline))
-    o.on_done(&o, o.on_done_arg);
-  else if (old & detail::op_handler)
-    ready_op(o);
-  else if ((old & detail::op_user_gone) && !(old & detail::op_queued))
-    free_op(o);
-  if (old & detail::op_waiter) {
-    futex_wake(o.bits);
-    if (!threaded_) wake();
-  }
-  if (!after_waiters_.empty()) after_done(id, true);
+  // From here on it is its handle's. A handler counts as one: it lets go when it has run.
+  const std::uint32_t old = publish(o, detail::op_engine_gone);
+  if (!(old & (detail::op_handler | detail::op_queued)) && (old & detail::op_user_gone)) free_op(o);
+  after_done(id, true);
 }
 
 // A message needs no reply buffers of its own: the pointer serves for what keeps its session.

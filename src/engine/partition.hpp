@@ -86,7 +86,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   const std::vector<int>& cpus() const noexcept { return cpus_; }
   host& owner() noexcept { return host_; }
 
-  // --- threads (partition_threads.cpp)
+  // --- threads (partition_run.cpp)
   void start_threads();
   void stop_threads();
   /// Called every few milliseconds while handlers run: a handler that blocks loses its engine thread's role.
@@ -106,9 +106,9 @@ class partition final : public std::enable_shared_from_this<partition> {
   void unwatch_link(session&);
   void ready_strand(strand&);
   void ready_op(detail::op_state&);  ///< its on_done is to run
-  bool has_waiters() const noexcept { return !after_waiters_.empty(); }
   void after_done(op_id, bool ok);
-  void publish(detail::op_state&);           ///< its result stands
+  /// Its result stands; `also`: bits to set in the same breath. The bits before.
+  std::uint32_t publish(detail::op_state&, std::uint32_t also = 0);
   void publish_and_free(detail::op_state&);  ///< its success stands, and the wire is through with it
   void free_engine_part(detail::op_state&);  ///< neither wire nor session refers to it any more
   void forget_waiter(detail::op_state&);
@@ -138,6 +138,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   bool settle_down();
   void drain();
   void dispatch(detail::op_state&);
+  std::size_t one_round(std::int64_t now);
   void begin_round();
   std::size_t look(std::int64_t now);
   void end_round(std::size_t frames, std::int64_t now);
@@ -149,7 +150,10 @@ class partition final : public std::enable_shared_from_this<partition> {
   void run_strand(strand&, detail::op_state* chain);
   detail::op_state* next_done();
   strand* next_strand(detail::op_state*& chain);
-  void flush_dirty();
+  void flush_dirty() {
+    if (!dirty_.empty()) flush_all_dirty();
+  }
+  void flush_all_dirty();
   void find_active(int timeout_ms);
   void became_ready(std::uint64_t tag);
   bool cool(session&);

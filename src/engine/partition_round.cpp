@@ -54,7 +54,7 @@ void partition::make_hot(session& s) {
   hot_.push_back(&s);
 }
 
-void partition::flush_dirty() {
+void partition::flush_all_dirty() {
   for (std::size_t i = 0; i < dirty_.size(); ++i) {
     session& s = *dirty_[i];
     s.pump();
@@ -71,7 +71,7 @@ void partition::flush_dirty() {
 
 inline void partition::begin_round() {
   drain();
-  if (!dirty_.empty()) flush_dirty();
+  flush_dirty();
   // The leader naps on the doorbell, which only this empties.
   const bool due = looks_ >= look_around_at_ && (watched_ != 0 || napping_.load(std::memory_order_relaxed));
   if (!due && !hot_.empty()) return;
@@ -110,6 +110,13 @@ inline void partition::end_round(std::size_t frames, std::int64_t now) {
   expire(now);
 }
 
+inline std::size_t partition::one_round(std::int64_t now) {
+  begin_round();
+  const std::size_t n = look(now);
+  end_round(n, now);
+  return n;
+}
+
 void partition::expire(std::int64_t now) {
   wheel_.advance(now, [](detail::timer_links& t) {
     op_state* o = detail::from_timer(&t);
@@ -139,7 +146,7 @@ void partition::leave() { release(settle_down()); }
 
 /// Sends what is ready and, for one that sleeps, arms what was polled. True: a link is left that must be polled.
 bool partition::settle_down() {
-  if (!dirty_.empty()) flush_dirty();
+  flush_dirty();
   if (sleeping_.load() == 0) return false;
   cool_all();
   return !hot_.empty();
@@ -180,7 +187,7 @@ std::size_t partition::poll(bool handlers) {
     n += got;
     const bool ready = handlers && work_ready_.load(std::memory_order_relaxed);
     if (ready) {
-      if (looks != 0 && !dirty_.empty()) flush_dirty();  // what the handlers of the look before asked for
+      if (looks != 0) flush_dirty();  // what the handlers of the look before asked for
       n += run_ready(now);
     }
     // A burst comes in pieces: one ack, and one burst of what it made possible, for all of it, unless somebody waits.
@@ -203,11 +210,8 @@ bool partition::wait_for(op_state& o, std::int64_t until) {
   for (unsigned round = 0; !(done = o.is_done()); ++round) {
     bool moved = false;
     if (baton_.try_lock()) {
-      begin_round();
-      const std::size_t n = look(now);
-      moved = n != 0;
-      end_round(n, now);
-      if (!dirty_.empty() && !o.is_done()) flush_dirty();
+      moved = one_round(now) != 0;
+      if (!o.is_done()) flush_dirty();
       release();
     } else if (++refused % 64 == 0 || baton_.wanted()) {
       sched_yield();  // its holder, or who waits for it, may want this CPU
@@ -251,9 +255,7 @@ void partition::wait_quiet(op_state& o) {
   handler_of_thread() = nullptr;  // frames, not handlers: no wait can come back to this handler
   while (!o.is_done()) {
     if (baton_.try_lock()) {
-      const std::int64_t now = now_ns();
-      begin_round();
-      end_round(look(now), now);
+      one_round(now_ns());
       flush_dirty();
       release();
     }

@@ -89,7 +89,7 @@ void partition::handler_ends() noexcept {
 /// one before ended; brought up to date unless this is the `first` and the only one, which holds nobody up.
 bool partition::run_one(std::int64_t& now, bool first) {
   // What short handlers asked for does not wait for one of those that block.
-  if (!dirty_.empty() && (done_first_ ? slow_callbacks_ : ready_first_ && ready_first_->slow)) flush_dirty();
+  if (done_first_ ? slow_callbacks_ : ready_first_ && ready_first_->slow) flush_dirty();
   op_state* done = next_done();
   op_state* chain = nullptr;
   strand* s = done ? nullptr : next_strand(chain);

@@ -164,7 +164,7 @@ void session::conclude(op_state& o) {
   if (failed && (o.options & opt_started) && wired) send_cancel(o);
   const bool direct = o.options & opt_direct;
   home->publish(o);
-  if (failed || home->has_waiters()) home->after_done(id, !failed);
+  home->after_done(id, !failed);
   if (!wired)
     retire(o);
   else if (direct)

@@ -43,10 +43,7 @@ class stream_rx {
     bool full;  ///< all that was asked for: there may be more
   };
 
-  bool empty() noexcept {
-    missing_ = 0;
-    return begin_ == end_ && !bulk_;
-  }
+  bool empty() const noexcept { return begin_ == end_ && !bulk_; }  ///< then nothing is known to be missing either
   received receive_ahead(backend::byte_stream&);
   received receive(backend::byte_stream&);
   bool parse(backend::frame_sink&, unsigned budget, unsigned& frames);
