@@ -28,7 +28,8 @@ void message_drop(op_state&) noexcept;
 /// for as long as needed: keeping it keeps this message's credit and nothing else.
 ///
 /// The sender's op ends when the message is replied to, rejected, or destroyed. Destroying it unreceived discards
-/// the payload; destroying it unanswered when a reply is awaited ends the sender's op with `dropped`.
+/// the payload; destroying it while `receive` is under way ends the sender's op with `dropped`; destroying it
+/// unanswered when a reply is awaited ends the sender's op with `dropped`.
 class message {
  public:
   message() = default;
@@ -56,7 +57,8 @@ class message {
   kfx::peer from() const;
 
   /// Places the payload, once; a shorter buffer sequence takes that much and the rest is discarded. The message
-  /// must live until the op ends. Errors: already_received, and whatever ends the session.
+  /// must live until the op ends. Errors: already_received, and whatever ends the session; unless the holder answers
+  /// otherwise, the sender's op ends with that error too.
   template <class Token = as_op_t>
   auto receive(mutable_buffers into, Token&& token = Token{}) {
     return detail::initiate<done>(std::forward<Token>(token),

@@ -44,8 +44,9 @@ class region {
 };
 
 /// Memory offered to one peer for exactly one remote read or write, in one or more pieces. It is itself an op:
-/// it completes with status and actual length when the remote side is through with it (`last`), rejects it, or
-/// when it is revoked (`revoke()`, `cancel()`, destruction: `revoked`, and the memory is quiet).
+/// it completes with status and actual length (the bytes of all pieces, at most the offer's) when the remote side is
+/// through with it (`last`), rejects it, or when it is revoked (`revoke()`, `cancel()`, destruction: `revoked`, and the
+/// memory is quiet).
 class [[nodiscard]] offer : public op<done> {
  public:
   offer() = default;

@@ -121,7 +121,8 @@ op_state* message_receive(op_state& m, mutable_buffers into) {
   o->list = to;
   o->fragments = static_cast<std::uint16_t>(list.size());
   o->length = bytes;
-  m.bytes = bytes;  // what the sender is told, unless fetching fails and the message is rejected
+  o->imm = m.id;
+  m.reply_fragments = engine::message_fetching;
   o->home->submit_fresh(*o);
   return o;
 }

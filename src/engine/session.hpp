@@ -256,12 +256,16 @@ class session final : public detail::peer_state,
   void skip_seen(std::uint32_t peer_taken);
   std::int64_t credits_out() noexcept;
   void end_link(std::error_code);
+  void fetched(const detail::op_state& fetch);
+  std::error_code claim_offer(const detail::op_state&);
+  void unclaim_offer(const detail::op_state&) noexcept;
   void doom(std::error_code why) noexcept {
     if (!doomed_) doomed_ = why;
   }
   void end_with_session(detail::op_state&, std::error_code);
   void orphan_messages();
   void drop_strand(strand&);
+  bool probe(std::int64_t now, std::int64_t limit);
   void end_stalled(std::int64_t now, std::int64_t limit);
   /// All but messages, whose holders may be at work on them.
   template <class F>
@@ -364,6 +368,7 @@ class session final : public detail::peer_state,
   // direct
   memory::key_table<direct_key> direct_keys_;           ///< of the peer's regions, on this link
   memory::key_table<backend::direct_key> shared_keys_;  ///< of own regions, on this link
+  memory::key_table<op_id> closing_offers_;             ///< of the peer, and which op of ours ends each
   // time
   std::int64_t round_now_ = 0;
   std::int64_t last_heard_ = 0;

@@ -64,12 +64,13 @@ void session::settle(op_state& o) {
   if (k && k->offer && k->offer->owner == this) offer_piece(*k->offer, bytes, last, {});
 }
 
-/// A request of ours whose end leaves nothing to undo: no timer, no memory lent or shared, no data under way from it.
+/// A request of ours whose end leaves nothing to undo: no timer, no offer, no memory lent or shared, no data under way
+/// from it.
 bool session::nothing_refers_to(const op_state& o) const noexcept {
   if (o.kind != verb::write && o.kind != verb::send) return false;
   const bool incoming = bulk_active_ && bulk_.op == &o;
-  return (o.options & (opt_user | opt_shared)) == opt_user && o.lent == 0 && borrowed_ == 0 && o.timer.expiry <= 0 &&
-         !incoming;
+  return (o.options & (opt_user | opt_shared | opt_offer)) == opt_user && o.lent == 0 && borrowed_ == 0 &&
+         o.timer.expiry <= 0 && !incoming;
 }
 
 /// What `finish`, `conclude` and `retire` come to for it: most ops end here.
@@ -162,6 +163,8 @@ void session::conclude(op_state& o) {
     return;
   }
   if (failed && (o.options & opt_started) && wired) send_cancel(o);
+  if (o.options & opt_offer) unclaim_offer(o);
+  if (o.options & opt_payload) fetched(o);
   const bool direct = o.options & opt_direct;
   home->publish(o);
   home->after_done(id, !failed);

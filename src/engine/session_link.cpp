@@ -222,18 +222,28 @@ void session::tick(std::int64_t now) {
   const std::int64_t limit = settings.limit.count();
   if (live_ops_ != 0 && limit > 0) end_stalled(now, limit);
   if (!link_) return;
-  const std::int64_t silent = now - last_heard_;
-  if (settings.keepalive.count() > 0 && silent > settings.keepalive.count() &&
-      now - probed_at_ > settings.keepalive.count()) {
-    if (probes_ >= 3) return drop_link(make_error_code(std::errc::timed_out));
-    ++probes_;
-    probed_at_ = now;
-    send_control(wire::type::ping, static_cast<std::uint64_t>(now));
-  }
+  if (!probe(now, limit)) return;
   if (settings.idle.count() > 0 && now - last_used_ > settings.idle.count() && quiet() && probes_ == 0) {
     send_control(wire::type::bye);
     if (!flush()) reset(make_error_code(errc::idle_closed), false);
   }
+}
+
+/// Asks a silent peer whether it is there: as often as the options say, and before ops end for want of an answer.
+/// False: it is not, and the link was dropped.
+bool session::probe(std::int64_t now, std::int64_t limit) {
+  const std::int64_t keepalive = settings.keepalive.count();
+  const std::int64_t silent = now - last_heard_;
+  const std::int64_t pause = live_ops_ != 0 && limit > 0 ? std::min(keepalive, limit / 4) : keepalive;
+  if (silent <= pause || now - probed_at_ <= pause) return true;
+  if (probes_ >= 3 && silent > 4 * keepalive) {
+    drop_link(make_error_code(std::errc::timed_out));
+    return false;
+  }
+  ++probes_;
+  probed_at_ = now;
+  send_control(wire::type::ping, static_cast<std::uint64_t>(now));
+  return true;
 }
 
 /// Ops without a deadline end when the peer's engine was not heard of for `limit` since they began.

@@ -36,6 +36,7 @@ void session::start(op_state& o) {
     if (other_life && o.error == 0) o.error = static_cast<int>(errc::stale_region);
   }
   if (o.error != 0) return finish(o, detail::error_of(o));  // found wrong when it was submitted
+  if (const std::error_code spent = claim_offer(o)) return finish(o, spent);
   if (o.timer.expiry > 0) {
     if (o.timer.expiry <= now_ns()) {
       o.timer.expiry = 0;  // the wheel does not know it
@@ -57,6 +58,21 @@ void session::start(op_state& o) {
   }
   if (o.after != 0) return home->wait_after(o);
   enqueue(o);
+}
+
+/// One transfer an offer: once the op that ends it is under way, no other may begin. Seen here, because one-sided
+/// transfers ask nobody at the target.
+std::error_code session::claim_offer(const op_state& o) {
+  if (!(o.options & opt_offer)) return {};
+  if (closing_offers_.find(o.key)) return make_error_code(errc::offer_used);
+  if (o.options & opt_last) closing_offers_.insert(o.key, o.id);
+  return {};
+}
+
+/// From here on its owner knows, or it was not used.
+void session::unclaim_offer(const op_state& o) noexcept {
+  const op_id* by = closing_offers_.find(o.key);
+  if (by && *by == o.id) closing_offers_.erase(o.key);
 }
 
 void session::enqueue_started(op_state& o) { enqueue(o); }

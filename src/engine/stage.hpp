@@ -63,4 +63,7 @@ enum message_command : std::uint64_t {
   message_replied
 };
 
+/// While its payload is on its way here (op_state::reply_fragments of a message).
+inline constexpr std::uint16_t message_fetching = 1;
+
 }  // namespace kfx::engine

@@ -3,6 +3,7 @@
 /// Messages: they arrive, wait for their handler, and are answered.
 
 #include <cstring>
+#include <utility>
 
 #include "engine/partition.hpp"
 #include "engine/pools.hpp"
@@ -67,8 +68,22 @@ void session::to_strand(op_state& m) {
   if (!s.ready && !s.running) home->ready_strand(s);
 }
 
+/// The payload of a message is here, or will not be: that is what its sender is told, unless the holder says otherwise.
+void session::fetched(const op_state& fetch) {
+  op_state* m = find_op(static_cast<std::uint32_t>(fetch.imm & 0xffffff));
+  if (!m || m->id != fetch.imm || m->reply_fragments != message_fetching) return;  // not waited for
+  m->reply_fragments = 0;
+  m->bytes = fetch.bytes;
+  m->error = fetch.error;
+  m->error_domain = fetch.error_domain;
+}
+
 /// The holder of a message said what its answer is.
 void session::finish_message(op_state& m) {
+  // Let go before its payload was here: nobody knows what became of that, least of all the sender.
+  if (std::exchange(m.reply_fragments, std::uint16_t{0}) == message_fetching && m.moved == message_dropped &&
+      m.error == 0)
+    m.error = static_cast<int>(errc::dropped);
   const bool orphaned = m.bits.load(std::memory_order_acquire) & detail::op_orphan;
   if (!orphaned && (m.options & opt_listed)) wire_.remove(m);
   if (orphaned) {

@@ -121,16 +121,20 @@ bool session::admit() {
   return inbound_ <= home->owner().settings().credits;
 }
 
-/// A piece of an offer is done; `last` ends it.
+/// A piece of an offer is done; `last` ends it. Pieces that overlap, or a peer that counts wrong, do not make it
+/// longer.
 void session::offer_piece(op_state& offer, std::uint64_t bytes, bool last, std::error_code why) {
-  offer.bytes += bytes;
+  offer.bytes += std::min(bytes, offer.length - offer.bytes);
   if (!last) return;
   finish(offer, why);
 }
 
 bool session::act_offer_done(landing& l) {
   memory::keyed* k = home->keys.find(l.head.a);
-  if (!k || !k->offer || k->offer->owner != this) return true;
+  if (!k || !k->offer || k->offer->owner != this) {
+    answer(l.head.index(), l.head.lane, make_error_code(errc::stale_region), 0);  // ahead of the ack: it ended before
+    return true;
+  }
   offer_piece(*k->offer, l.head.b, l.head.flags() & wire::closes, {});
   return true;
 }

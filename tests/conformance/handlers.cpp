@@ -76,6 +76,24 @@ TEST_CASE("a silent link is kept alive while a handler blocks", "[handlers][stea
   must(held);
 }
 
+TEST_CASE("a handler may take longer than the limit, whatever the keepalive", "[handlers]") {
+  const auto keepalive = GENERATE(900ms, 5000ms);
+  INFO("keepalive " << keepalive.count() << " ms");
+  blocking_service s;
+  world w(progress::threads, 4096, [&](options& server, options& client) {
+    server.keepalive = client.keepalive = keepalive;
+    client.limit = 800ms;
+  });
+  s.serve(**w.server);
+  w.connect();
+  auto held = w.peer.send(block_it.bytes(), {}, {.lane = 1});
+  REQUIRE(s.blocked.reaches(1));
+  (void)held.complete(2s);
+  CHECK_FALSE(held.ready());
+  s.door.open();
+  must(held);
+}
+
 TEST_CASE("as many handlers block at once as there are lanes", "[handlers]") {
   blocking_service s;
   world w;

@@ -262,6 +262,63 @@ TEST_CASE("replies: header and payload, every size, truncated when they do not f
   }
 }
 
+TEST_CASE("a sender is not told of bytes that its receiver did not get", "[messages]") {
+  const auto mode = GENERATE(progress::threads, progress::caller);
+  mailbox box;
+  world w(mode);
+  box.serve(**w.server);
+  w.connect();
+  const std::size_t size = GENERATE(std::size_t{5000}, std::size_t{9000}, std::size_t{4 << 20});
+  INFO(size << " bytes");
+  guarded source(size), sink(size);
+  {
+    // Its fetch is given up, which the receiver may not even notice.
+    auto sent = w.peer.send(tag{1, 1}.bytes(), source.span());
+    message m = box.take();
+    auto fetch = m.receive(sink.span());
+    fetch.cancel();
+    const std::error_code e = error_of(fetch);
+    m = {};
+    CHECK(error_of(sent) == e);
+    CHECK((e || must(sent).bytes == size));
+  }
+  {
+    // The message goes before its payload is here.
+    auto sent = w.peer.send(tag{1, 2}.bytes(), source.span());
+    message m = box.take();
+    auto fetch = m.receive(sink.span());
+    const bool here = fetch.ready();
+    m = {};
+    const std::error_code e = error_of(sent);
+    if (here)
+      CHECK_FALSE(e);
+    else
+      CHECK((!e || e == errc::dropped));
+    if (!e) CHECK(must(fetch).bytes == size);
+  }
+  must(w.peer.write(noise().first(8), w.remote.at(0, 8)));
+}
+
+TEST_CASE("waiting for a payload in a handler is refused, however small it is", "[messages]") {
+  findings wrong;
+  std::vector<std::byte> into(1 << 20);
+  counter seen;
+  world w(progress::threads);
+  (*w.server)->on_message([&](message m) {
+    if (m.payload_size() == 0) return;
+    auto fetch = m.receive(into);
+    wrong.check(fetch.complete().error() == errc::would_deadlock, "complete() in a handler was not refused");
+    std::move(fetch).then([keep = std::make_shared<message>(std::move(m)), &seen](result<done>) { seen.add(); });
+  });
+  w.connect();
+  for (const std::size_t size : {std::size_t{1}, std::size_t{8192}, std::size_t{8193}, into.size()}) {
+    auto sent = w.peer.send(tag{1, size}.bytes(), noise().first(size));
+    CHECK(must(sent).bytes == size);
+  }
+  CHECK(seen.reaches(4));
+  wrong.require_none();
+}
+
 TEST_CASE("a receive that is given up leaves its memory alone", "[messages]") {
   INFO("seed " << process_seed());
   mailbox box;

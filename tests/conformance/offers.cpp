@@ -180,6 +180,43 @@ TEST_CASE("an offer is good for one transfer", "[offers]") {
   must(w.peer.write(noise().first(10), w.remote.at(0, 10)));
 }
 
+TEST_CASE("an offer that is asked for twice at once is used once", "[offers]") {
+  const auto mode = GENERATE(progress::threads, progress::caller);
+  INFO("seed " << process_seed());
+  taker t;
+  world w(mode);
+  t.serve(**w.server);
+  w.connect();
+  random_source rng("twice");
+  for (int n = 0; n < 200; ++n) {
+    const std::size_t bytes = rng.size(300000) + 1;
+    guarded memory(bytes);
+    offer o = t.hand_over(w, memory.span(), access::read_write);
+    const const_buffer first = noise(rng, bytes);
+    std::vector<std::byte> other(bytes, poison);
+    auto use = t.who.write(first, t.token);
+    // On its lane or another one, to write or to read: it is spoken for.
+    const lane l = rng.one_in(2) ? 0 : 3;
+    auto again = rng.one_in(2) ? t.who.write(other, t.token, {.lane = l})
+                               : t.who.read(other, t.token, {.lane = l, .last = rng.one_in(2)});
+    REQUIRE(one_of(error_of(again), {errc::offer_used, errc::stale_region}));
+    must(use);
+    REQUIRE(must(o).bytes == bytes);
+    REQUIRE(same(first, memory.span()));
+  }
+}
+
+TEST_CASE("an offer reports no more than it holds", "[offers]") {
+  taker t;
+  world w(progress::threads);
+  t.serve(**w.server);
+  w.connect();
+  guarded memory(1000);
+  offer o = t.hand_over(w, memory.span(), access::write);
+  for (int n = 0; n < 3; ++n) must(t.who.write(noise().first(1000), t.token, {.last = n == 2}));
+  CHECK(must(o).bytes == 1000);
+}
+
 TEST_CASE("a revoked offer ends and is refused", "[offers]") {
   const auto mode = GENERATE(progress::threads, progress::caller);
   taker t;
