@@ -40,7 +40,7 @@ class batch {
   /// Forgets entries that are all ready (waits for them otherwise).
   void clear();
 
-  /// `co_await batch`: as `complete()`, resumed on the node's executor, once.
+  /// `co_await batch`: as `complete()`, resumed on the node's executor, once. Not in an `asio::awaitable`.
   auto operator co_await() noexcept {
     struct awaiter {
       batch& b;

@@ -53,8 +53,9 @@ inline std::error_code make_error_code(errc e) noexcept { return {static_cast<in
 template <class T>
 using result = boost::system::result<T, std::error_code>;
 
-/// Thrown only by constructors (and by `result::value()`): the code, and the sentence that names what failed,
-/// with whom, why, and what to do.
+/// Thrown by constructors and by what hands out objects (`node::at`, `publish`, `allocate`), and by verbs only when the
+/// system has no memory for an op: the code, and the sentence that names what failed, with whom, why, and what to do.
+/// (`result::value()` throws the plain `std::system_error` of Boost's result.)
 class error : public std::system_error {
  public:
   error(std::error_code code, std::string sentence) : std::system_error(code), sentence_(std::move(sentence)) {}

@@ -55,7 +55,7 @@ constexpr bool bound =
 
 /// A node: its addresses, its progress engines, the memory it shares. Any thread. The destructor ends every op of
 /// this node with `node_stopped`, waits until handlers that run have returned, and leaves nothing behind; handles
-/// that outlive it are harmless.
+/// that outlive it are harmless. Its peers hear `down`, and their ops wait for its next life, up to their limit.
 ///
 /// Handlers run on the peer's partition, in order within a lane and concurrently across lanes, unless bound to an
 /// executor of your own with `boost::asio::bind_executor`. They may block: other lanes, acks and keepalive go on.

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <coroutine>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "kfx/detail/op_state.hpp"
@@ -42,7 +43,8 @@ class [[nodiscard]] op {
   /// Done: `result()` stands and the memory is quiet.
   bool ready() const noexcept { return s_->is_done(); }
 
-  /// Waits, moving frames itself meanwhile. In a handler of this node: `would_deadlock`, and the op goes on.
+  /// Waits, moving frames itself meanwhile. In a handler of this node: `would_deadlock`, always, and the op goes on;
+  /// there `ready()` and `result()` tell, or `then` and tokens.
   kfx::result<T> complete() {
     if (auto e = detail::wait(*s_, clock::time_point::max())) return e;
     return result();
@@ -87,7 +89,13 @@ class [[nodiscard]] op {
   /// Peer, verb, backend, cause and remedy in one sentence; for a success, what was done.
   std::string explain() const { return detail::explain(*s_); }
 
-  /// `co_await op` in any coroutine type; resumes on the node's executor with `result<T>`.
+  /// As an Asio operation with the signature `void(result<T>)`: what `co_await peer.write(…)` is in an
+  /// `asio::awaitable`, where it resumes on the coroutine's executor and takes part in its cancellation. Gives the
+  /// handle up. Defined in detail/initiate.hpp.
+  template <class Token>
+  requires(!std::is_pointer_v<std::remove_cvref_t<Token>>) auto operator()(Token&& token) &&;
+
+  /// `co_await op` in any other coroutine type; resumes on the node's executor with `result<T>`.
   auto operator co_await() & noexcept { return awaiter{s_}; }
   auto operator co_await() && noexcept { return awaiter{s_}; }
 

@@ -61,9 +61,10 @@ void cancel(op_state& o) noexcept {
 }
 
 std::error_code wait(op_state& o, clock::time_point until) noexcept {
-  if (o.is_done()) return {};
+  // Refused even when it is done: else small transfers would pass where large ones do not.
   if (engine::handler_of_thread() && &engine::handler_of_thread()->owner() == &o.home->owner())
     return make_error_code(errc::would_deadlock);
+  if (o.is_done()) return {};
   if (o.home->wait_for(o, steady(until))) return {};
   return make_error_code(errc::timed_out);
 }

@@ -83,6 +83,12 @@ asio::awaitable<void> visit(world& w, findings& wrong, std::thread::id& resumed_
   } catch (const boost::system::system_error& x) {
     wrong.check(std::error_code(x.code()) == errc::not_found, "a failed awaitable threw something else");
   }
+  // Without a token: the op itself, and its result.
+  const result<done> r = co_await w.peer.write(bytes, w.remote.at(0, bytes.size()));
+  wrong.check(r.has_value() && r->bytes == bytes.size(), "the awaited op wrote less");
+  op<remote_region> nothing = w.peer.open("nothing");
+  wrong.check((co_await std::move(nothing)).error() == errc::not_found, "the awaited op found something");
+  wrong.check(std::this_thread::get_id() == resumed_on, "an awaited op resumed elsewhere");
 }
 
 }  // namespace

@@ -31,7 +31,8 @@ struct node_executor_tag {};
 
 /// A completion handler waiting for its op. Lives in memory of the handler's associated allocator (or of the
 /// closure pool, when that is the default one).
-template <class T, class Handler>
+/// `Outcome`: void, and it gets `(error_code, T)`, or a `result<T>`.
+template <class T, class Handler, class Outcome = void>
 struct waiting_handler {
   using executor = boost::asio::associated_executor_t<Handler, boost::asio::system_executor>;
   using associated = boost::asio::associated_allocator_t<Handler, std::allocator<void>>;
@@ -64,17 +65,22 @@ struct waiting_handler {
     self->destroy_after_move(h);
     auto slot = boost::asio::get_associated_cancellation_slot(h);
     if (slot.is_connected()) slot.clear();
-    boost::system::error_code ec(error_of(*s));
-    T value = take_value(*s, !ec);
+    const std::error_code ec = error_of(*s);
+    const T value = take_value(*s, !ec);
     release(*s);
-    if constexpr (own_executor) {
-      boost::asio::dispatch(keep, [h = std::move(h), ec, value]() mutable { std::move(h)(ec, value); });
-    } else {
-      std::move(h)(ec, value);
-    }
+    if constexpr (own_executor)
+      boost::asio::dispatch(keep, [h = std::move(h), ec, value]() mutable { deliver(h, ec, value); });
+    else
+      deliver(h, ec, value);
   }
 
  private:
+  static void deliver(Handler& h, const std::error_code& ec, const T& value) {
+    if constexpr (std::is_void_v<Outcome>)
+      std::move(h)(boost::system::error_code(ec), value);
+    else
+      std::move(h)(ec ? Outcome(ec) : Outcome(value));
+  }
   // The allocator went with the handler that was moved out.
   void destroy_after_move(Handler& h) {
     if constexpr (pooled) {
@@ -94,6 +100,21 @@ struct waiting_handler {
   }
 };
 
+/// Lets the handler wait for what `start()` makes.
+template <class T, class Outcome, class Handler, class Start>
+void wait_with(Handler handler, Start&& start) {
+  using waiting_type = waiting_handler<T, Handler, Outcome>;
+  auto slot = boost::asio::get_associated_cancellation_slot(handler);
+  auto* waiting = waiting_type::make(std::move(handler));
+  op_state* state = start();
+  if (slot.is_connected()) {
+    slot.assign([state, id = state->id](boost::asio::cancellation_type) {
+      if (state->id == id) cancel(*state);
+    });
+  }
+  set_handler(*state, &waiting_type::run, waiting);
+}
+
 /// `start()` makes the op; without a token it is returned as `op<T>`, else the token's handler gets its outcome.
 template <class T, class Token, class Start>
 auto initiate(Token&& token, Start start) {
@@ -101,20 +122,22 @@ auto initiate(Token&& token, Start start) {
     return op<T>(start());
   } else {
     return boost::asio::async_initiate<Token, void(boost::system::error_code, T)>(
-        [](auto handler, Start s) {
-          using handler_type = std::decay_t<decltype(handler)>;
-          auto slot = boost::asio::get_associated_cancellation_slot(handler);
-          auto* waiting = waiting_handler<T, handler_type>::make(std::move(handler));
-          op_state* state = s();
-          if (slot.is_connected()) {
-            slot.assign([state, id = state->id](boost::asio::cancellation_type) {
-              if (state->id == id) cancel(*state);
-            });
-          }
-          set_handler(*state, &waiting_handler<T, handler_type>::run, waiting);
-        },
-        token, std::move(start));
+        [](auto handler, Start s) { wait_with<T, void>(std::move(handler), s); }, token, std::move(start));
   }
 }
 
 }  // namespace kfx::detail
+
+namespace kfx {
+
+template <class T>
+template <class Token>
+requires(!std::is_pointer_v<std::remove_cvref_t<Token>>) auto op<T>::operator()(Token&& token) && {
+  return boost::asio::async_initiate<Token, void(kfx::result<T>)>(
+      [](auto handler, op self) {
+        detail::wait_with<T, kfx::result<T>>(std::move(handler), [&self] { return self.release_state(); });
+      },
+      token, std::move(*this));
+}
+
+}  // namespace kfx
