@@ -17,6 +17,21 @@ namespace {
 
 constexpr char letters[] = "?-dl?";
 
+void tell(const attempt& tried, const std::system_error& why) {
+  std::fprintf(stderr, "kfx-store: %s\n", printable(sentence(tried, why)).c_str());
+}
+
+/// What a verb ends with: 1 when something kept it from being done.
+template <class Verb>
+int told(const attempt& tried, Verb verb) {
+  try {
+    return verb();
+  } catch (const std::system_error& e) {
+    tell(tried, e);
+    return 1;
+  }
+}
+
 void print(const entry& e, const std::string& path, const std::string& target, bool as_json) {
   const auto kind = static_cast<std::size_t>(e.kind);
   if (as_json) {
@@ -41,14 +56,15 @@ int list_one(session& s, const std::string& directory, std::vector<std::byte>& s
   request ask{.op = verb::list};
   for (bool end = false; !end;) {
     const answer a = s.ask_now(ask, directory, space);
-    if (a.bytes != a.more || (!a.end && a.count == 0)) fail(EPROTO, "list");
+    if (a.bytes != a.more || (!a.end && a.count == 0)) bad_answer("list");
     packet_reader reader(kfx::const_buffer(space).subspan(sizeof(reply), a.more));
     while (!reader.at_end()) {
-      const entry_view e = reader.next().value();
+      const auto next = reader.next();
+      if (!next) bad_answer("packet");
+      const entry_view& e = *next;
       const std::string path = directory == "." ? std::string(e.name) : join(directory, e.name);
       if (e.head.error) {
-        std::fprintf(stderr, "kfx-store: %s at %s: %s\n", printable(path).c_str(), s.uri().c_str(),
-                     std::generic_category().message(static_cast<int>(e.head.error)).c_str());
+        tell({"ls", s.uri(), path}, remote_error(static_cast<int>(e.head.error)));
         status = 1;
         continue;
       }
@@ -64,39 +80,45 @@ int list_one(session& s, const std::string& directory, std::vector<std::byte>& s
 }  // namespace
 
 int list(const std::string& uri, const std::string& path, bool recursive, bool as_json) {
-  session s(uri, 1);
-  std::vector<std::byte> space(sizeof(reply) + packet_bytes);
   const std::string top = path.empty() ? "." : path;
-  const entry e = entry_of(s.ask_now({.op = verb::stat}, top, space));
-  if (e.kind != kind::directory) {
-    print(e, top, "", as_json);
-    return 0;
-  }
-  int status = 0;
-  std::vector<std::string> pending{top};
-  while (!pending.empty()) {
-    const std::string directory = std::move(pending.back());
-    pending.pop_back();
-    status |= list_one(s, directory, space, recursive ? &pending : nullptr, as_json);
-  }
-  return status;
+  return told({"ls", uri, top}, [&] {
+    session s(uri, 1);
+    std::vector<std::byte> space(sizeof(reply) + packet_bytes);
+    const entry e = entry_of(s.ask_now({.op = verb::stat}, top, space));
+    if (e.kind != kind::directory) {
+      print(e, top, "", as_json);
+      return 0;
+    }
+    int status = 0;
+    std::vector<std::string> pending{top};
+    while (!pending.empty()) {
+      const std::string directory = std::move(pending.back());
+      pending.pop_back();
+      status |= list_one(s, directory, space, recursive ? &pending : nullptr, as_json);
+    }
+    return status;
+  });
 }
 
 int show(const std::string& uri, const std::string& path, bool as_json) {
-  session s(uri, 1);
-  std::vector<std::byte> space(kfx::limits::header);
-  const answer a = s.ask_now({.op = verb::stat}, path, space);
-  if (a.kind < kind::file || a.kind > kind::other) fail(EPROTO, "stat");
-  print(entry_of(a), path, {reinterpret_cast<const char*>(space.data()) + sizeof(reply), a.more}, as_json);
-  if (!as_json) std::printf("by: %s\n", s.peer().explain().c_str());
-  return 0;
+  return told({"stat", uri, path}, [&] {
+    session s(uri, 1);
+    std::vector<std::byte> space(kfx::limits::header);
+    const answer a = s.ask_now({.op = verb::stat}, path, space);
+    if (a.kind < kind::file || a.kind > kind::other) bad_answer("stat");
+    print(entry_of(a), path, {reinterpret_cast<const char*>(space.data()) + sizeof(reply), a.more}, as_json);
+    if (!as_json) std::printf("by: %s\n", s.peer().explain().c_str());
+    return 0;
+  });
 }
 
 int remove(const std::string& uri, const std::string& path, bool recursive) {
-  session s(uri, 1);
-  std::vector<std::byte> space(sizeof(reply));
-  s.ask_now({.op = verb::remove, .flags = static_cast<std::uint8_t>(recursive ? store::recursive : 0)}, path, space);
-  return 0;
+  return told({"rm", uri, path}, [&] {
+    session s(uri, 1);
+    std::vector<std::byte> space(sizeof(reply));
+    s.ask_now({.op = verb::remove, .flags = static_cast<std::uint8_t>(recursive ? store::recursive : 0)}, path, space);
+    return 0;
+  });
 }
 
 }  // namespace store

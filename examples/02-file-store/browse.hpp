@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 /// @file
-/// The verbs that move no files. Each returns the program's exit status and throws what leaves nothing to do.
+/// The verbs that move no files. Each returns the program's exit status; what failed is told on stderr.
 
 #include <string>
 

@@ -30,39 +30,47 @@ void getter::run(const std::string& remote, const std::string& local) {
                            std::min<std::size_t>(a.bytes, a.more));
   const entry top = entry_of(a);
   if (top.kind != kind::directory) return single(top, target, local);
-  if (!options_.recursive) fail(EISDIR, remote + " (use -r)");
+  if (!options_.recursive) throw remote_error(EISDIR);
   tree(top, local);
 }
 
 void getter::single(const entry& top, const std::string& target, std::string local) {
   const std::string name = split_path(remote_).leaf;
-  if (local.ends_with('/') || std::filesystem::is_directory(local)) local = join(local, name);
+  std::error_code none;
+  if (local.ends_with('/') || std::filesystem::is_directory(local, none)) local = join(local, name);
   const split where = split_path(local);
   const std::string parent = where.parent.empty() ? (local.starts_with('/') ? "/" : ".") : where.parent;
   auto here = std::make_shared<const unique_fd>(
       check(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "cannot open " + parent));
   sweep(here->get());
   if (top.kind == kind::symlink) {
-    write_symlink(here->get(), where.leaf, target, {top.mode, top.mtime, top.mtime_ns});
+    try {
+      write_symlink(here->get(), where.leaf, target, {top.mode, top.mtime, top.mtime_ns});
+    } catch (const std::system_error& e) {
+      fail(e.code().value(), "cannot write " + local);
+    }
     ++report_.count.links;
   } else if (top.kind == kind::file) {
-    group_.spawn(fetch(here, remote_, where.leaf, top, place()));
+    group_.spawn(fetch(here, {remote_, local, where.leaf}, top, place()));
     group_.wait();
   } else {
-    fail(EINVAL, remote_ + " is neither file, directory nor symlink");
+    throw remote_error({EINVAL, std::generic_category()}, "it is neither file, directory nor symlink", false);
   }
-  if (!options_.no_sync) check(::syncfs(here->get()), "syncfs");
+  if (!options_.no_sync) check(::syncfs(here->get()), "cannot make durable what is in " + parent);
 }
 
 void getter::tree(const entry& top, const std::string& local) {
-  std::filesystem::create_directories(local);
+  local_ = local;
+  std::error_code why;
+  std::filesystem::create_directories(local, why);
+  if (why) fail(why.value(), "cannot create the directory " + local);
   root_ = unique_fd(check(::open(local.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "cannot open " + local));
   directories_.push_back({"", top});
   pending_.push_back("");
   pump();
   group_.wait();
   finish_directories();
-  if (!options_.no_sync) check(::syncfs(root_.get()), "syncfs");
+  if (!options_.no_sync) check(::syncfs(root_.get()), "cannot make durable what is in " + local);
 }
 
 void getter::finish_directories() {
@@ -71,9 +79,13 @@ void getter::finish_directories() {
     try {
       set_directory(open_dir(root_.get(), d.path).get(), {d.head.mode, d.head.mtime, d.head.mtime_ns});
     } catch (const std::system_error& e) {
-      report_.problem(join(remote_, d.path), e.code());
+      problem(d.path, e);
     }
   }
+}
+
+void getter::problem(const std::string& path, const std::system_error& why) {
+  report_.problem(join(remote_, path), join(local_, path), why);
 }
 
 void getter::pump() {
@@ -91,7 +103,7 @@ asio::awaitable<void> getter::visit(std::string directory) {
     co_await list(directory);
     ++report_.count.directories;
   } catch (const std::system_error& e) {
-    report_.problem(join(remote_, directory), e.code());
+    problem(directory, e);
   }
   {
     const std::lock_guard lock(mutex_);
@@ -110,7 +122,7 @@ asio::awaitable<void> getter::list(std::string directory) {
     const answer a = co_await s_.ask(ask, join(remote_, directory), packet.span());
     end = a.end;
     ask.offset = a.cursor;
-    if (a.bytes != a.more || (!end && a.count == 0)) fail(EPROTO, "list");
+    if (a.bytes != a.more || (!end && a.count == 0)) bad_answer("list");
     // The next packet is asked for while this one is written.
     if (end)
       co_await unpack_packet(directory, here, std::move(packet), a.more);
@@ -125,26 +137,26 @@ asio::awaitable<void> getter::unpack_packet(std::string directory, shared_dir he
   while (!reader.at_end() && !report_.stopped()) {
     const auto e = reader.next();
     if (!e) {
-      report_.problem(join(remote_, directory), e.error());
+      problem(directory, remote_error(e.error()));
       break;
     }
     bool large = false;
     try {
       large = !take(directory, here, *e);
     } catch (const std::system_error& why) {
-      report_.problem(join(join(remote_, directory), e->name), why.code());
+      problem(join(directory, e->name), why);
     }
     if (!large) continue;
     co_await files_.enter();
-    const std::string name(e->name);
-    group_.spawn(fetch(here, join(join(remote_, directory), name), name, e->head, place(files_)));
+    const std::string path = join(directory, e->name);
+    group_.spawn(fetch(here, {join(remote_, path), join(local_, path), std::string(e->name)}, e->head, place(files_)));
   }
   pump();
 }
 
 bool getter::take(const std::string& directory, const shared_dir& here, const entry_view& e) {
-  if (!good_name(e.name)) fail(EPERM, "name");
-  if (e.head.error) fail(static_cast<int>(e.head.error), "server");
+  if (!good_name(e.name)) throw remote_error({EPERM, std::generic_category()}, "it sent a name that may leave", false);
+  if (e.head.error) throw remote_error(static_cast<int>(e.head.error));
   switch (e.head.kind) {
     case kind::directory: {
       const std::lock_guard lock(mutex_);

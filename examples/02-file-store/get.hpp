@@ -35,17 +35,24 @@ class getter {
   /// False: a large file, to be fetched by itself.
   bool take(const std::string& directory, const shared_dir& here, const entry_view&);
 
-  task fetch(shared_dir here, std::string path, std::string leaf, entry head, place slot);
+  /// A large file: where it is, where it goes, and its name there.
+  struct names {
+    std::string remote, local, leaf;
+  };
+  task fetch(shared_dir here, names, entry head, place slot);
   task fetch_once(shared_dir here, const std::string& path, const std::string& leaf, const entry& head);
   task fetch_extents(std::shared_ptr<job>, std::vector<extent>);
   task fetch_chunk(std::shared_ptr<job>, buffer_pool::lease, std::uint64_t offset, std::size_t length);
   void finish_directories();
+  /// `path`: below both sides' directories.
+  void problem(const std::string& path, const std::system_error&);
 
   session& s_;
   report& report_;
   const transfer_options options_;
   const window window_;
   std::string remote_;
+  std::string local_;
   unique_fd root_;  ///< the target
   buffer_pool packets_;
   buffer_pool chunks_;

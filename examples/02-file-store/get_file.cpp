@@ -27,28 +27,26 @@ request about(verb op, const entry& head) {
 }
 }  // namespace
 
-asio::awaitable<void> getter::fetch(shared_dir here, std::string path, std::string leaf, entry head,
-                                    [[maybe_unused]] place slot) {
-  std::error_code why;
+asio::awaitable<void> getter::fetch(shared_dir here, names n, entry head, [[maybe_unused]] place slot) {
   for (int i = 0; i < attempts && !report_.stopped(); ++i) {
     try {
       // It changed while it was fetched: begin again with what it is now.
-      if (i > 0) head = entry_of(co_await s_.ask({.op = verb::stat}, path));
-      if (head.kind != kind::file) fail(ESTALE, "no longer a file");
-      co_await fetch_once(here, path, leaf, head);
+      if (i > 0) head = entry_of(co_await s_.ask({.op = verb::stat}, n.remote));
+      if (head.kind != kind::file) throw remote_error(ESTALE);
+      co_await fetch_once(here, n.remote, n.leaf, head);
       ++report_.count.files;
       co_return;
     } catch (const std::system_error& e) {
-      why = e.code();
+      if (e.code().value() == ESTALE && i + 1 < attempts) continue;
+      if (e.code() != std::errc::operation_canceled) report_.problem(n.remote, n.local, e);
+      co_return;
     }
-    if (why.value() != ESTALE) break;
   }
-  if (why && why != std::errc::operation_canceled) report_.problem(path, why);
 }
 
 asio::awaitable<void> getter::fetch_once(shared_dir here, const std::string& path, const std::string& leaf,
                                          const entry& head) {
-  if (head.size > static_cast<std::uint64_t>(LLONG_MAX)) fail(EFBIG, "size");
+  if (head.size > static_cast<std::uint64_t>(LLONG_MAX)) throw remote_error(EFBIG);
   auto j = std::make_shared<job>(here, leaf);
   j->path = path;
   j->head = head;
@@ -62,7 +60,7 @@ asio::awaitable<void> getter::fetch_once(shared_dir here, const std::string& pat
       end = true;
     } else {
       const answer a = co_await s_.ask(ask, path, space);
-      if (a.count > a.more / sizeof(extent) || (!a.end && a.cursor <= ask.offset)) fail(EPROTO, "extents");
+      if (a.count > a.more / sizeof(extent) || (!a.end && a.cursor <= ask.offset)) bad_answer("extents");
       list.resize(a.count);
       if (a.count) std::memcpy(list.data(), space.data() + sizeof(reply), a.count * sizeof(extent));
       ask.offset = a.cursor;
@@ -71,18 +69,18 @@ asio::awaitable<void> getter::fetch_once(shared_dir here, const std::string& pat
     co_await fetch_extents(j, std::move(list));
   }
   co_await j->under_way.join();
-  if (const auto e = j->under_way.error()) throw std::system_error(e);
+  if (const auto e = j->under_way.error()) std::rethrow_exception(e);
   j->part.publish({head.mode, head.mtime, head.mtime_ns}, options_.each_fsync);
 }
 
 asio::awaitable<void> getter::fetch_extents(std::shared_ptr<job> j, std::vector<extent> list) {
   for (const extent& e : list) {
     if (e.offset > j->head.size || e.length > j->head.size - e.offset) {
-      j->under_way.failed(std::make_error_code(std::errc::protocol_error));
+      j->under_way.failed(std::make_exception_ptr(remote_error(EPROTO)));
       co_return;
     }
     for (std::uint64_t at = e.offset; at < e.offset + e.length; at += chunk_bytes) {
-      if (report_.stopped()) j->under_way.failed(std::make_error_code(std::errc::operation_canceled));
+      if (report_.stopped()) j->under_way.failed(std::make_exception_ptr(remote_error(ECANCELED)));
       if (j->under_way.error()) co_return;
       auto buffer = co_await chunks_.take();
       j->under_way.started();
@@ -105,8 +103,8 @@ asio::awaitable<void> getter::fetch_chunk(std::shared_ptr<job> j, buffer_pool::l
     settle(offered, length);
     write_at(j->part.fd(), bytes, offset);
     report_.count.bytes += length;
-  } catch (const std::system_error& e) {
-    j->under_way.failed(e.code());
+  } catch (const std::system_error&) {
+    j->under_way.failed(std::current_exception());
   }
   j->under_way.done();
 }

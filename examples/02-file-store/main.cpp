@@ -60,14 +60,18 @@ int serve(arguments& a) {
 
 template <class Transfer>
 int transfer(const arguments& a, const char* verb) {
-  store::session session(a.uri, threads(a));
   store::report report(verb, a.uri, a.json);
-  report.start_bar();
-  {
-    Transfer run(session, report, a.options);
-    run.run(a.first, a.second);
+  try {
+    store::session session(a.uri, threads(a));
+    report.start_bar();
+    {
+      Transfer run(session, report, a.options);
+      run.run(a.first, a.second);
+    }
+    report.summary(session.peer().explain());
+  } catch (const std::system_error& e) {
+    report.problem(std::string(verb) == "get" ? a.first : a.second, "", e);
   }
-  report.summary(session.peer().explain());
   return report.count.failed ? 1 : 0;
 }
 
@@ -143,7 +147,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) ? 2 : 0;
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "kfx-store: %s%s%s\n", e.what(), a.uri.empty() ? "" : ", with ", a.uri.c_str());
+    std::fprintf(stderr, "kfx-store: %s\n", store::printable(e.what()).c_str());
     return 1;
   }
   return status;

@@ -27,11 +27,12 @@ void putter::run(const std::string& local, const std::string& remote) {
   // "link/" means what it leads to.
   if (S_ISLNK(st.st_mode) && from != local) check(::stat(local.c_str(), &st), "cannot read " + local);
   if (!S_ISDIR(st.st_mode)) return single(from, st);
-  if (!options_.recursive) fail(EISDIR, local + " (use -r)");
+  if (!options_.recursive) fail(EISDIR, "cannot send " + local + " without -r");
   tree(local);
 }
 
 void putter::tree(const std::string& local) {
+  local_ = local;
   root_ = unique_fd(check(::open(local.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "cannot open " + local));
   group_.spawn(walk());
   group_.wait();
@@ -44,11 +45,16 @@ void putter::single(const std::string& local, const struct stat& st) {
   const std::string parent = where.parent.empty() ? (local.starts_with('/') ? "/" : ".") : where.parent;
   root_ = unique_fd(check(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "cannot open " + parent));
   if (S_ISREG(st.st_mode)) {
-    auto file = std::make_shared<const unique_fd>(open_file_at(root_.get(), where.leaf.c_str()));
-    group_.spawn(upload(file, remote_, place()));
+    try {
+      auto file = std::make_shared<const unique_fd>(open_file_at(root_.get(), where.leaf.c_str()));
+      group_.spawn(upload(file, local, remote_, place()));
+    } catch (const std::system_error& e) {
+      fail(e.code().value(), "cannot read " + local);
+    }
   } else if (S_ISLNK(st.st_mode)) {
     const split to = split_path(remote_);
     remote_ = to.parent;
+    local_ = where.parent;
     group_.spawn(link(where.leaf, to.leaf));
   } else {
     fail(EINVAL, local + " is neither file, directory nor symlink");
@@ -60,10 +66,11 @@ void putter::single(const std::string& local, const struct stat& st) {
 
 asio::awaitable<void> putter::link(std::string from, std::string name) {
   std::string target(PATH_MAX, '\0');
-  const ssize_t n = check(::readlinkat(root_.get(), from.c_str(), target.data(), target.size()), "readlink");
+  const ssize_t n = check(::readlinkat(root_.get(), from.c_str(), target.data(), target.size()),
+                          "cannot read the link " + join(local_, from));
   target.resize(static_cast<std::size_t>(n));
   struct stat st {};
-  check(::fstatat(root_.get(), from.c_str(), &st, AT_SYMLINK_NOFOLLOW), "stat");
+  check(::fstatat(root_.get(), from.c_str(), &st, AT_SYMLINK_NOFOLLOW), "cannot read the link " + join(local_, from));
   parcel p;
   co_await place_directory(p, "", 0);
   p.writer.add(describe(st), name, target);
@@ -80,7 +87,7 @@ asio::awaitable<void> putter::walk() {
     try {
       co_await walk_directory(p, directory, pending);
     } catch (const std::system_error& e) {
-      report_.problem(directory.empty() ? "." : directory, e.code());
+      problem(directory, e);
     }
   }
   flush(p);
@@ -126,13 +133,17 @@ asio::awaitable<void> putter::other_entry(std::string directory, int dir, std::s
       co_await files_.enter();
       place slot(files_);
       auto file = std::make_shared<const unique_fd>(open_file_at(dir, name.c_str()));
-      group_.spawn(upload(std::move(file), join(remote_, path), std::move(slot)));
+      group_.spawn(upload(std::move(file), join(local_, path), join(remote_, path), std::move(slot)));
     } else {
       ++report_.count.skipped;
     }
   } catch (const std::system_error& e) {
-    report_.problem(path, e.code());
+    problem(path, e);
   }
+}
+
+void putter::problem(const std::string& path, const std::system_error& why) {
+  report_.problem(join(remote_, path), join(local_, path), why);
 }
 
 asio::awaitable<void> putter::place_directory(parcel& p, std::string directory, std::uint8_t flags) {
@@ -157,12 +168,12 @@ asio::awaitable<void> putter::send(buffer_pool::lease buffer, std::size_t bytes)
     request ask{.op = verb::batch};
     ask.flags = options_.each_fsync ? want_fsync : 0;
     const answer a = co_await s_.ask(ask, remote_, space, packet);
-    if (a.count > a.more / sizeof(failure)) fail(EPROTO, "reply");
+    if (a.count > a.more / sizeof(failure)) bad_answer("batch");
     std::vector<failure> failures(a.count);
     if (a.count) std::memcpy(failures.data(), space.data() + sizeof(reply), a.count * sizeof(failure));
     account(packet, failures, a.bytes);
   } catch (const std::system_error& e) {
-    report_.problem(remote_, e.code());
+    problem("", e);
   }
 }
 
@@ -175,7 +186,7 @@ void putter::account(kfx::const_buffer packet, const std::vector<failure>& failu
     if (e.head.kind == kind::directory) directory = e.name;
     const std::string path = e.head.kind == kind::directory ? directory : join(directory, e.name);
     if (next != failures.end() && next->index == i) {
-      report_.problem(path, std::error_code(static_cast<int>(next->error), std::generic_category()));
+      problem(path, remote_error(static_cast<int>(next->error)));
       ++next;
     } else if (e.head.kind == kind::file) {
       ++report_.count.files;

@@ -45,7 +45,10 @@ class putter {
   void account(kfx::const_buffer packet, const std::vector<failure>&, std::uint64_t failed);
   task finish_directories();
 
-  task upload(std::shared_ptr<const unique_fd> file, std::string path, place slot);
+  /// `path`: below both sides' directories.
+  void problem(const std::string& path, const std::system_error&);
+
+  task upload(std::shared_ptr<const unique_fd> file, std::string local, std::string remote, place slot);
   task upload_once(std::shared_ptr<const unique_fd> file, const std::string& path);
   task send_chunks(std::shared_ptr<job>);
   task send_chunk(std::shared_ptr<job>, buffer_pool::lease, std::uint64_t offset, std::size_t length);
@@ -55,6 +58,7 @@ class putter {
   report& report_;
   const transfer_options options_;
   std::string remote_;
+  std::string local_;
   unique_fd root_;  ///< the source
   buffer_pool packets_;
   buffer_pool chunks_;

@@ -27,20 +27,19 @@ entry look_at(int fd) {
 
 }  // namespace
 
-asio::awaitable<void> putter::upload(std::shared_ptr<const unique_fd> file, std::string path,
+asio::awaitable<void> putter::upload(std::shared_ptr<const unique_fd> file, std::string local, std::string remote,
                                      [[maybe_unused]] place slot) {
-  std::error_code why;
   for (int i = 0; i < attempts && !report_.stopped(); ++i) {
     try {
-      co_await upload_once(file, path);
+      co_await upload_once(file, remote);
       ++report_.count.files;
       co_return;
     } catch (const std::system_error& e) {
-      why = e.code();
+      if (e.code().value() == ESTALE && i + 1 < attempts) continue;
+      if (e.code() != std::errc::operation_canceled) report_.problem(remote, local, e);
+      co_return;
     }
-    if (why.value() != ESTALE) break;
   }
-  if (why && why != std::errc::operation_canceled) report_.problem(path, why);
 }
 
 asio::awaitable<void> putter::upload_once(std::shared_ptr<const unique_fd> file, const std::string& path) {
@@ -51,18 +50,17 @@ asio::awaitable<void> putter::upload_once(std::shared_ptr<const unique_fd> file,
   request begin{.op = verb::begin};
   begin.size = before.size;
   j->id = (co_await s_.ask(begin, path)).id;
-  std::error_code why;
   try {
     co_await send_chunks(j);
-  } catch (const std::system_error& e) {
-    j->under_way.failed(e.code());
+  } catch (const std::system_error&) {
+    j->under_way.failed(std::current_exception());
   }
   co_await j->under_way.join();
-  why = j->under_way.error();
+  std::exception_ptr why = j->under_way.error();
   const entry after = look_at(file->get());
   // What was written meanwhile may be half in what was sent.
   if (!why && (after.size != before.size || after.mtime != before.mtime || after.mtime_ns != before.mtime_ns))
-    why = std::error_code(ESTALE, std::generic_category());
+    why = std::make_exception_ptr(std::system_error(ESTALE, std::generic_category()));
   request end{.op = why ? verb::abort : verb::finish};
   end.flags = options_.each_fsync ? want_fsync : 0;
   end.id = j->id;
@@ -71,10 +69,10 @@ asio::awaitable<void> putter::upload_once(std::shared_ptr<const unique_fd> file,
   end.mtime_ns = before.mtime_ns;
   try {
     co_await s_.ask(end, "");
-  } catch (const std::system_error& e) {
-    if (!why) why = e.code();
+  } catch (const std::system_error&) {
+    if (!why) why = std::current_exception();
   }
-  if (why) throw std::system_error(why);
+  if (why) std::rethrow_exception(why);
 }
 
 asio::awaitable<void> putter::send_chunks(std::shared_ptr<job> j) {
@@ -110,8 +108,8 @@ asio::awaitable<void> putter::send_chunk(std::shared_ptr<job> j, buffer_pool::le
     co_await s_.ask(ask, "");
     settle(offered, length);
     report_.count.bytes += length;
-  } catch (const std::system_error& e) {
-    j->under_way.failed(e.code());
+  } catch (const std::system_error&) {
+    j->under_way.failed(std::current_exception());
   }
   j->under_way.done();
 }

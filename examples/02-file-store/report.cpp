@@ -41,17 +41,14 @@ report::report(std::string verb, std::string uri, bool as_json)
 
 report::~report() { stop_bar(); }
 
-void report::problem(std::string_view path, const std::error_code& why) {
-  if (is_fatal(why)) stopped_ = true;
-  if (count.failed.fetch_add(1) >= most_lines) return;
-  const std::lock_guard lock(mutex_);
-  std::fprintf(stderr, "%skfx-store: %s %s with %s: %s\n", bar_ ? "\r\x1b[K" : "", verb_.c_str(),
-               printable(path).c_str(), uri_.c_str(), why.message().c_str());
+void report::problem(const std::string& remote, const std::string& local, const std::system_error& why) {
+  if (is_fatal(why.code())) stopped_ = true;
+  if (count.failed.fetch_add(1) < most_lines) note(sentence({verb_, uri_, remote, local}, why));
 }
 
 void report::note(const std::string& line) {
   const std::lock_guard lock(mutex_);
-  std::fprintf(stderr, "%skfx-store: %s\n", bar_ ? "\r\x1b[K" : "", line.c_str());
+  std::fprintf(stderr, "%skfx-store: %s\n", bar_ ? "\r\x1b[K" : "", printable(line).c_str());
 }
 
 double report::seconds() const {

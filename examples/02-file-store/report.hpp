@@ -38,8 +38,9 @@ class report {
 
   totals count;
 
-  /// "kfx-store: get a/b from tcp://…: No space left on device". Only the first few are printed.
-  void problem(std::string_view path, const std::error_code&);
+  /// One file failed: `sentence` for these paths, on stderr. Only the first few are printed.
+  void problem(const std::string& remote, const std::string& local, const std::system_error&);
+  /// A line on stderr, made printable.
   void note(const std::string& line);
   /// Something went wrong after which going on makes no sense.
   bool stopped() const noexcept { return stopped_.load(std::memory_order_relaxed); }

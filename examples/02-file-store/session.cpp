@@ -22,15 +22,23 @@ void session::close() {
 
 asio::awaitable<answer> session::ask(request head, std::string path, kfx::mutable_buffer space,
                                      kfx::const_buffer payload) {
-  if (path.size() > max_path) fail(ENAMETOOLONG, "path");
+  if (path.size() > max_path) throw remote_error(ENAMETOOLONG);
   const std::string header = encode(head, path);
   kfx::op_options options;
   options.reply = space;
-  const auto [error, done] = co_await peer_.send(header, payload, options, outcome);
-  if (error) throw std::system_error(std::error_code(error), "request");
-  const auto head_back = parse_reply(space.first(std::min(done.bytes, space.size())));
-  if (!head_back) throw std::system_error(head_back.error(), "reply");
-  co_return answer{*head_back, done.bytes - sizeof(reply)};
+  kfx::op<kfx::done> op = peer_.send(header, payload, options);
+  co_await settled(op);
+  const auto done = op.result();
+  if (!done) throw failure(op, done.error());
+  const auto head_back = parse_reply(space.first(std::min(done->bytes, space.size())));
+  if (!head_back) bad_answer("reply");
+  co_return answer{*head_back, done->bytes - sizeof(reply)};
+}
+
+remote_error session::failure(const kfx::op<kfx::done>& op, std::error_code why) {
+  // An errno is what the server says about the path; for the rest the op knows whom it did not reach, and why.
+  if (why.category() != kfx::error_category()) return remote_error(why);
+  return remote_error(why, op.explain(), true);
 }
 
 asio::awaitable<answer> session::ask(request head, std::string path) {

@@ -10,6 +10,7 @@
 
 #include <kfx/kfx.hpp>
 
+#include "errors.hpp"
 #include "gate.hpp"
 #include "protocol.hpp"
 
@@ -31,7 +32,7 @@ class session {
   const std::string& uri() const noexcept { return uri_; }
   asio::thread_pool& pool() noexcept { return pool_; }
 
-  /// Sends and waits for the reply, which lands in `space`: the head first. Throws std::system_error with what the
+  /// Sends and waits for the reply, which lands in `space`: the head first. Throws remote_error with what the
   /// server, or the fabric, said. `space` and `payload` stay valid meanwhile.
   asio::awaitable<answer> ask(request head, std::string path, kfx::mutable_buffer space,
                               kfx::const_buffer payload = {});
@@ -44,6 +45,8 @@ class session {
   void close();
 
  private:
+  remote_error failure(const kfx::op<kfx::done>&, std::error_code);
+
   std::string uri_;
   asio::thread_pool pool_;
   std::optional<kfx::node> node_;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <exception>
 #include <mutex>
 #include <string>
 #include <system_error>
@@ -60,11 +61,12 @@ class pieces {
  public:
   void started() { ++started_; }
   void done() { finished_.leave(); }
-  void failed(const std::error_code& why) {
+  void failed(std::exception_ptr why) {
     const std::lock_guard lock(mutex_);
-    if (!first_) first_ = why;
+    if (!first_) first_ = std::move(why);
   }
-  std::error_code error() {
+  /// The first error, or null.
+  std::exception_ptr error() {
     const std::lock_guard lock(mutex_);
     return first_;
   }
@@ -77,7 +79,7 @@ class pieces {
   std::size_t started_ = 0;
   gate finished_{0};
   std::mutex mutex_;
-  std::error_code first_;
+  std::exception_ptr first_;
 };
 
 /// The length of the chunk that begins at `at`.
@@ -88,7 +90,7 @@ inline std::size_t next_chunk(const extent& e, std::uint64_t at) {
 /// Waits for an offer that the server says it has used. Throws EPROTO when it has not, or not for all of it.
 inline void settle(kfx::offer& offered, std::size_t expected) {
   const auto done = offered.complete(std::chrono::seconds(10));
-  if (!done || done->bytes != expected) throw std::system_error(EPROTO, std::generic_category(), "offer");
+  if (!done || done->bytes != expected) bad_answer("offer");
 }
 
 }  // namespace store
