@@ -17,17 +17,19 @@ namespace {
 
 constexpr char letters[] = "?-dl?";
 
-void tell(const attempt& tried, const std::system_error& why) {
-  std::fprintf(stderr, "kfx-store: %s\n", printable(sentence(tried, why)).c_str());
+void tell(const attempt& tried, const std::system_error& why, bool as_json) {
+  const std::string text = sentence(tried, why);
+  std::fprintf(stderr, "kfx-store: %s\n", printable(text).c_str());
+  if (as_json) std::printf("{%s}\n", json_failure(tried.remote, text).c_str());
 }
 
 /// What a verb ends with: 1 when something kept it from being done.
 template <class Verb>
-int told(const attempt& tried, Verb verb) {
+int told(const attempt& tried, bool as_json, Verb verb) {
   try {
     return verb();
   } catch (const std::system_error& e) {
-    tell(tried, e);
+    tell(tried, e, as_json);
     return 1;
   }
 }
@@ -64,7 +66,7 @@ int list_one(session& s, const std::string& directory, std::vector<std::byte>& s
       const entry_view& e = *next;
       const std::string path = directory == "." ? std::string(e.name) : join(directory, e.name);
       if (e.head.error) {
-        tell({"ls", s.uri(), path}, remote_error(static_cast<int>(e.head.error)));
+        tell({"ls", s.uri(), path}, remote_error(static_cast<int>(e.head.error)), as_json);
         status = 1;
         continue;
       }
@@ -81,7 +83,7 @@ int list_one(session& s, const std::string& directory, std::vector<std::byte>& s
 
 int list(const std::string& uri, const std::string& path, bool recursive, bool as_json) {
   const std::string top = path.empty() ? "." : path;
-  return told({"ls", uri, top}, [&] {
+  return told({"ls", uri, top}, as_json, [&] {
     session s(uri, 1);
     std::vector<std::byte> space(sizeof(reply) + packet_bytes);
     const entry e = entry_of(s.ask_now({.op = verb::stat}, top, space));
@@ -101,7 +103,7 @@ int list(const std::string& uri, const std::string& path, bool recursive, bool a
 }
 
 int show(const std::string& uri, const std::string& path, bool as_json) {
-  return told({"stat", uri, path}, [&] {
+  return told({"stat", uri, path}, as_json, [&] {
     session s(uri, 1);
     std::vector<std::byte> space(kfx::limits::header);
     const answer a = s.ask_now({.op = verb::stat}, path, space);
@@ -112,11 +114,12 @@ int show(const std::string& uri, const std::string& path, bool as_json) {
   });
 }
 
-int remove(const std::string& uri, const std::string& path, bool recursive) {
-  return told({"rm", uri, path}, [&] {
+int remove(const std::string& uri, const std::string& path, bool recursive, bool as_json) {
+  return told({"rm", uri, path}, as_json, [&] {
     session s(uri, 1);
     std::vector<std::byte> space(sizeof(reply));
     s.ask_now({.op = verb::remove, .flags = static_cast<std::uint8_t>(recursive ? store::recursive : 0)}, path, space);
+    if (as_json) std::printf("{\"path\":%s,\"removed\":true}\n", json(path).c_str());
     return 0;
   });
 }

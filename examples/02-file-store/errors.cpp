@@ -26,6 +26,8 @@ std::string remedy(const attempt& a, const std::error_code& why) {
 
 }  // namespace
 
+bool is_remote(const std::system_error& e) noexcept { return dynamic_cast<const remote_error*>(&e) != nullptr; }
+
 void bad_answer(const char* what) {
   throw remote_error(std::error_code(EPROTO, std::generic_category()),
                      std::string("its answer breaks the protocol (") + what + "): use a server of this version", false);

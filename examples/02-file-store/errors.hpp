@@ -28,6 +28,8 @@ class remote_error : public std::system_error {
   bool names_peer_;
 };
 
+bool is_remote(const std::system_error&) noexcept;
+
 /// The server's answer makes no sense.
 [[noreturn]] void bad_answer(const char* what);
 

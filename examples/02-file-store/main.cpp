@@ -70,7 +70,8 @@ int transfer(const arguments& a, const char* verb) {
     }
     report.summary(session.peer().explain());
   } catch (const std::system_error& e) {
-    report.problem(std::string(verb) == "get" ? a.first : a.second, "", e);
+    const bool get = std::string(verb) == "get";
+    report.cut_short(get ? a.first : a.second, get ? a.second : a.first, e);
   }
   return report.count.failed ? 1 : 0;
 }
@@ -126,7 +127,7 @@ void run(CLI::App& app, arguments& a, int& status) {
   client_options(*verb, a, "--at,--server");
   verb->add_flag("-r,--recursive", a.options.recursive, "a directory with all that is in it");
   verb->add_option("path", a.first)->required();
-  verb->callback([&] { status = store::remove(a.uri, a.first, a.options.recursive); });
+  verb->callback([&] { status = store::remove(a.uri, a.first, a.options.recursive, a.json); });
   app.parse_complete_callback([&] { store::keep_set_id(a.keep_set_id); });
 }
 

@@ -36,6 +36,10 @@ std::string escaped(std::string_view text, bool for_json) {
 std::string printable(std::string_view text) { return escaped(text, false); }
 std::string json(std::string_view text) { return '"' + escaped(text, true) + '"'; }
 
+std::string json_failure(std::string_view path, std::string_view error) {
+  return "\"path\":" + json(path) + ",\"error\":" + json(error);
+}
+
 report::report(std::string verb, std::string uri, bool as_json)
     : verb_(std::move(verb)), uri_(std::move(uri)), json_(as_json) {}
 
@@ -43,7 +47,14 @@ report::~report() { stop_bar(); }
 
 void report::problem(const std::string& remote, const std::string& local, const std::system_error& why) {
   if (is_fatal(why.code())) stopped_ = true;
-  if (count.failed.fetch_add(1) < most_lines) note(sentence({verb_, uri_, remote, local}, why));
+  if (count.failed.fetch_add(1) < most_lines)
+    add(is_remote(why) ? remote : local, sentence({verb_, uri_, remote, local}, why));
+}
+
+void report::add(const std::string& path, const std::string& error) {
+  note(error);
+  const std::lock_guard lock(mutex_);
+  failures_.push_back({path, error});
 }
 
 void report::note(const std::string& line) {
@@ -85,19 +96,36 @@ void report::draw() {
                mb / seconds());
 }
 
+void report::cut_short(const std::string& remote, const std::string& local, const std::system_error& why) {
+  stop_bar();
+  ++count.failed;
+  add(is_remote(why) ? remote : local, sentence({verb_, uri_, remote}, why));
+  if (json_) print_json("");
+}
+
+void report::print_json(const std::string& explain) {
+  const double s = seconds();
+  std::printf("{\"verb\":%s,\"uri\":%s,\"bytes\":%" PRIu64 ",\"files\":%" PRIu64 ",\"directories\":%" PRIu64
+              ",\"links\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"failed\":%" PRIu64
+              ",\"seconds\":%.6f,\"mb_per_s\":%.3f,\"explain\":%s",
+              json(verb_).c_str(), json(uri_).c_str(), count.bytes.load(), count.files.load(), count.directories.load(),
+              count.links.load(), count.skipped.load(), count.failed.load(), s,
+              static_cast<double>(count.bytes.load()) / 1e6 / s, json(explain).c_str());
+  const std::lock_guard lock(mutex_);
+  if (!failures_.empty()) {
+    std::printf(",%s,\"failures\":[", json_failure(failures_.front().path, failures_.front().error).c_str());
+    for (const failure& f : failures_)
+      std::printf("%s{%s}", &f == &failures_.front() ? "" : ",", json_failure(f.path, f.error).c_str());
+    std::printf("]");
+  }
+  std::printf("}\n");
+}
+
 void report::summary(const std::string& explain) {
   stop_bar();
+  if (json_) return print_json(explain);
   const double s = seconds();
   const double mb = static_cast<double>(count.bytes.load()) / 1e6;
-  if (json_) {
-    std::printf("{\"verb\":%s,\"uri\":%s,\"bytes\":%" PRIu64 ",\"files\":%" PRIu64 ",\"directories\":%" PRIu64
-                ",\"links\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"failed\":%" PRIu64
-                ",\"seconds\":%.6f,\"mb_per_s\":%.3f,\"explain\":%s}\n",
-                json(verb_).c_str(), json(uri_).c_str(), count.bytes.load(), count.files.load(),
-                count.directories.load(), count.links.load(), count.skipped.load(), count.failed.load(), s, mb / s,
-                json(explain).c_str());
-    return;
-  }
   std::printf(
       "%s: %" PRIu64 " bytes, %" PRIu64 " files, %" PRIu64 " directories, %" PRIu64 " links in %.3f s: %.1f MB/s\n",
       verb_.c_str(), count.bytes.load(), count.files.load(), count.directories.load(), count.links.load(), s, mb / s);

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 namespace store {
 
@@ -29,6 +30,8 @@ struct totals {
 std::string printable(std::string_view);
 /// As a JSON string, with its quotes.
 std::string json(std::string_view);
+/// `"path":…,"error":…`: the members that tell scripts of a failure.
+std::string json_failure(std::string_view path, std::string_view error);
 
 /// Any thread.
 class report {
@@ -49,9 +52,19 @@ class report {
   void stop_bar();
   /// The summary, on stdout. `explain` is the peer's.
   void summary(const std::string& explain);
+  /// What there is instead when this kept the transfer from its end; an error of this machine says itself which path
+  /// it means. As JSON the same object, for people nothing more.
+  void cut_short(const std::string& remote, const std::string& local, const std::system_error&);
 
  private:
+  struct failure {
+    std::string path;
+    std::string error;
+  };
+
+  void add(const std::string& path, const std::string& error);
   void draw();
+  void print_json(const std::string& explain);
   double seconds() const;
 
   const std::string verb_;
@@ -62,6 +75,7 @@ class report {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool bar_ = false;
+  std::vector<failure> failures_;  ///< the first ones, for JSON
   std::thread drawing_;
 };
 

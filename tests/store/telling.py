@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What kfx-store tells its users when something fails: telling.py KFX_STORE tell"""
+import json
+import os
+import sys
+
+sys.dont_write_bytecode = True  # the source tree stays as it is
+from end_to_end import SCHEMES, Server, main, run, write
+
+
+def sentence_of(*args):
+    """What a failure says: one line, named."""
+    _, err = run(*args, ok=False)
+    line = err.splitlines()[0]
+    assert line.startswith("kfx-store: ") and err.count("\n") == 1, err
+    return line[len("kfx-store: "):]
+
+
+def test_tell(work, rng):
+    served = os.path.join(work, "served")
+    os.makedirs(os.path.join(served, "full/d"))
+    mine = os.path.join(work, "mine")
+    write(mine, b"mine")
+    for scheme in SCHEMES:
+        with Server(served, scheme) as server:
+            tell_remote(server.uri, mine, work)
+            tell_local(server.uri, mine, work)
+            tell_json(server.uri, mine, work)
+    tell_unreachable(mine, work)
+
+
+def tell_remote(uri, mine, work):
+    """The server's refusals name the verb, the user's path, the server, and why."""
+    got = os.path.join(work, "got")
+    missing = "%s nope %s %s: No such file or directory"
+    assert sentence_of("ls", "--at", uri, "nope") == missing % ("ls", "at", uri)
+    assert sentence_of("stat", "--at", uri, "nope") == missing % ("stat", "at", uri)
+    assert sentence_of("rm", "--at", uri, "nope") == missing % ("rm", "at", uri)
+    assert sentence_of("get", "-r", "--from", uri, "nope", got) == missing % ("get", "from", uri)
+    assert sentence_of("get", "--from", uri, "nope", got) == missing % ("get", "from", uri)
+    said = sentence_of("rm", "--at", uri, "full")
+    assert said.startswith("rm full at %s: Directory not empty" % uri) and "-r" in said, said
+    said = sentence_of("get", "--from", uri, "full", got)
+    assert said.startswith("get full from %s: Is a directory" % uri) and "-r" in said, said
+    said = sentence_of("put", "--to", uri, mine, "../out")
+    assert said == "put ../out to %s: Operation not permitted" % uri, said
+
+
+def tell_local(uri, mine, work):
+    """What failed here names the path here, and not the server."""
+    cases = [("put", "--to", uri, os.path.join(work, "none"), "x"),
+             ("put", "--to", uri, work, "x"),
+             ("get", "-r", "--from", uri, "full", os.path.join(mine, "below")),
+             ("get", "-r", "--from", uri, "full", mine)]
+    secret = os.path.join(work, "secret")
+    write(secret, b"secret", 0o000)
+    if os.geteuid() != 0:
+        cases.append(("put", "--to", uri, secret, "x"))
+    for case in cases:
+        said = sentence_of(*case)
+        path = case[-1] if case[0] == "get" else case[-2]
+        assert said.startswith(case[0] + ": cannot ") and path in said, said
+        assert uri not in said and uri.split("/")[2] not in said, said
+    os.remove(secret)
+
+
+def tell_json(uri, mine, work):
+    """Scripts that read stdout find the failure there."""
+    for verb in ["ls", "stat", "rm"]:
+        out, err = run(verb, "--json", "--at", uri, "nope", ok=False)
+        said = json.loads(out)
+        assert said["path"] == "nope" and err == "kfx-store: %s\n" % said["error"], said
+        assert said["error"] == "%s nope at %s: No such file or directory" % (verb, uri), said
+    for case, path in [(("get", "--from", uri, "nope", os.path.join(work, "x")), "nope"),
+                       (("get", "--from", uri, "full", mine), "full"),
+                       (("put", "--to", uri, os.path.join(work, "none"), "x"), os.path.join(work, "none")),
+                       (("get", "-r", "--from", uri, "full", mine), mine),
+                       (("put", "--to", uri, mine, "../out"), "../out")]:
+        out, err = run(*case, "--json", ok=False)
+        said = json.loads(out)
+        assert said["path"] == path and err == "kfx-store: %s\n" % said["error"], said
+        assert said["failed"] == 1 and said["failures"] == [{"path": path, "error": said["error"]}], said
+    run("put", "--to", uri, mine, "gone")
+    out, _ = run("rm", "--json", "--at", uri, "gone")
+    assert json.loads(out) == {"path": "gone", "removed": True}, out
+
+
+def tell_unreachable(mine, work):
+    """Nobody listens: the cause is told."""
+    uri = "tcp://127.0.0.1:1?limit=1s"
+    for case in [("ls", "--at", uri, "path"), ("stat", "--at", uri, "path"), ("rm", "--at", uri, "path"),
+                 ("get", "--from", uri, "path", os.path.join(work, "x")), ("put", "--to", uri, mine, "path")]:
+        said = sentence_of(*case)
+        assert said.startswith(case[0] + " path: ") and "127.0.0.1:1" in said and "Connection refused" in said, said
+
+
+if __name__ == "__main__":
+    main(globals())
