@@ -81,14 +81,14 @@ int list_one(session& s, const std::string& directory, std::vector<std::byte>& s
 
 }  // namespace
 
-int list(const std::string& uri, const std::string& path, bool recursive, bool as_json) {
+int list(const target& at, const std::string& path, bool recursive) {
   const std::string top = path.empty() ? "." : path;
-  return told({"ls", uri, top}, as_json, [&] {
-    session s(uri, 1);
+  return told({"ls", at.uri, top}, at.as_json, [&] {
+    session s(at.uri, {.timeout = at.timeout});
     std::vector<std::byte> space(sizeof(reply) + packet_bytes);
     const entry e = entry_of(s.ask_now({.op = verb::stat}, top, space));
     if (e.kind != kind::directory) {
-      print(e, top, "", as_json);
+      print(e, top, "", at.as_json);
       return 0;
     }
     int status = 0;
@@ -96,30 +96,30 @@ int list(const std::string& uri, const std::string& path, bool recursive, bool a
     while (!pending.empty()) {
       const std::string directory = std::move(pending.back());
       pending.pop_back();
-      status |= list_one(s, directory, space, recursive ? &pending : nullptr, as_json);
+      status |= list_one(s, directory, space, recursive ? &pending : nullptr, at.as_json);
     }
     return status;
   });
 }
 
-int show(const std::string& uri, const std::string& path, bool as_json) {
-  return told({"stat", uri, path}, as_json, [&] {
-    session s(uri, 1);
+int show(const target& at, const std::string& path) {
+  return told({"stat", at.uri, path}, at.as_json, [&] {
+    session s(at.uri, {.timeout = at.timeout});
     std::vector<std::byte> space(kfx::limits::header);
     const answer a = s.ask_now({.op = verb::stat}, path, space);
     if (a.kind < kind::file || a.kind > kind::other) bad_answer("stat");
-    print(entry_of(a), path, {reinterpret_cast<const char*>(space.data()) + sizeof(reply), a.more}, as_json);
-    if (!as_json) std::printf("by: %s\n", s.peer().explain().c_str());
+    print(entry_of(a), path, {reinterpret_cast<const char*>(space.data()) + sizeof(reply), a.more}, at.as_json);
+    if (!at.as_json) std::printf("by: %s\n", s.peer().explain().c_str());
     return 0;
   });
 }
 
-int remove(const std::string& uri, const std::string& path, bool recursive, bool as_json) {
-  return told({"rm", uri, path}, as_json, [&] {
-    session s(uri, 1);
+int remove(const target& at, const std::string& path, bool recursive) {
+  return told({"rm", at.uri, path}, at.as_json, [&] {
+    session s(at.uri, {.timeout = at.timeout});
     std::vector<std::byte> space(sizeof(reply));
     s.ask_now({.op = verb::remove, .flags = static_cast<std::uint8_t>(recursive ? store::recursive : 0)}, path, space);
-    if (as_json) std::printf("{\"path\":%s,\"removed\":true}\n", json(path).c_str());
+    if (at.as_json) std::printf("{\"path\":%s,\"removed\":true}\n", json(path).c_str());
     return 0;
   });
 }

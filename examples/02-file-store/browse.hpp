@@ -8,8 +8,14 @@
 
 namespace store {
 
-int list(const std::string& uri, const std::string& path, bool recursive, bool as_json);
-int show(const std::string& uri, const std::string& path, bool as_json);
-int remove(const std::string& uri, const std::string& path, bool recursive, bool as_json);
+struct target {
+  std::string uri;
+  unsigned timeout = 0;  ///< see session_options
+  bool as_json = false;
+};
+
+int list(const target&, const std::string& path, bool recursive);
+int show(const target&, const std::string& path);
+int remove(const target&, const std::string& path, bool recursive);
 
 }  // namespace store

@@ -3,6 +3,8 @@
 
 #include <cerrno>
 
+#include <kfx/error.hpp>
+
 namespace store {
 namespace {
 
@@ -17,6 +19,7 @@ std::string cause(const std::error_code& why, const char* said) {
 
 /// What to do where the bare errno leaves that open.
 std::string remedy(const attempt& a, const std::error_code& why) {
+  if (why == kfx::errc::timed_out) return "; --timeout waits longer";
   if (why.category() == std::generic_category() && why.value() == ENOTEMPTY && a.verb == "rm")
     return " (-r removes it with all that is in it)";
   if (why.category() == std::generic_category() && why.value() == EISDIR && a.verb == "get")

@@ -25,6 +25,7 @@ struct arguments {
   bool json = false;
   bool keep_set_id = false;
   unsigned threads = 0;
+  unsigned timeout = 0;
 };
 
 /// Descriptors are what bounds the files under way; the soft limit is a default, not a wish.
@@ -39,6 +40,8 @@ void raise_limits() {
 unsigned threads(const arguments& a) {
   return a.threads ? a.threads : std::max(2u, std::min(8u, std::thread::hardware_concurrency() * 2));
 }
+
+store::target target(const arguments& a) { return {a.uri, a.timeout, a.json}; }
 
 int serve(arguments& a) {
   sigset_t end;
@@ -62,7 +65,8 @@ template <class Transfer>
 int transfer(const arguments& a, const char* verb) {
   store::report report(verb, a.uri, a.json);
   try {
-    store::session session(a.uri, threads(a));
+    const auto note = [&report](const std::string& line) { report.note(line); };
+    store::session session(a.uri, {.threads = threads(a), .timeout = a.timeout, .note = note});
     report.start_bar();
     {
       Transfer run(session, report, a.options);
@@ -79,6 +83,8 @@ int transfer(const arguments& a, const char* verb) {
 void client_options(CLI::App& verb, arguments& a, const char* names) {
   verb.add_option(names, a.uri, "the server: kfx://host:port, tcp://host:port, ...")->required();
   verb.add_flag("--json", a.json, "one JSON object instead of text");
+  verb.add_option("--timeout", a.timeout, "give up after so many seconds without a sign of the server [30]")
+      ->check(CLI::Range(1, 86400));
   verb.add_option("--threads", a.threads, "disk threads, 1 to 256")->check(CLI::Range(1, 256));
 }
 
@@ -116,18 +122,18 @@ void run(CLI::App& app, arguments& a, int& status) {
   client_options(*verb, a, "--at,--server");
   verb->add_flag("-r,--recursive", a.options.recursive, "and what is below");
   verb->add_option("path", a.first);
-  verb->callback([&] { status = store::list(a.uri, a.first, a.options.recursive, a.json); });
+  verb->callback([&] { status = store::list(target(a), a.first, a.options.recursive); });
 
   verb = app.add_subcommand("stat", "tell about a file");
   client_options(*verb, a, "--at,--server");
   verb->add_option("path", a.first)->required();
-  verb->callback([&] { status = store::show(a.uri, a.first, a.json); });
+  verb->callback([&] { status = store::show(target(a), a.first); });
 
   verb = app.add_subcommand("rm", "remove a file, an empty directory, or a tree");
   client_options(*verb, a, "--at,--server");
   verb->add_flag("-r,--recursive", a.options.recursive, "a directory with all that is in it");
   verb->add_option("path", a.first)->required();
-  verb->callback([&] { status = store::remove(a.uri, a.first, a.options.recursive, a.json); });
+  verb->callback([&] { status = store::remove(target(a), a.first, a.options.recursive); });
   app.parse_complete_callback([&] { store::keep_set_id(a.keep_set_id); });
 }
 

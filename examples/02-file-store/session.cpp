@@ -4,30 +4,43 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
+#include <cstdio>
 
 #include "await.hpp"
 #include "unique_fd.hpp"
 
 namespace store {
 
-session::session(const std::string& uri, unsigned threads)
-    : uri_(uri), pool_(threads), node_(kfx::options{}), peer_(node_->at(uri)) {}
+namespace {
+void print(const std::string& line) { std::fprintf(stderr, "kfx-store: %s\n", line.c_str()); }
+}  // namespace
+
+session::session(const std::string& uri, session_options o)
+    : uri_(uri),
+      pool_(o.threads),
+      node_(kfx::options{}),
+      peer_(node_->at(o.timeout ? with_limit(uri, o.timeout) : uri)),
+      waiting_(std::in_place, peer_, limit_of(peer_.uri()), o.note ? std::move(o.note) : print) {}
 
 session::~session() { close(); }
 
 void session::close() {
   node_.reset();
   pool_.join();
+  waiting_.reset();  // the coroutines are through with it
 }
 
 asio::awaitable<answer> session::ask(request head, std::string path, kfx::mutable_buffer space,
                                      kfx::const_buffer payload) {
   if (path.size() > max_path) throw remote_error(ENAMETOOLONG);
+  if (auto gone = lost()) throw *gone;
   const std::string header = encode(head, path);
   kfx::op_options options;
   options.reply = space;
   kfx::op<kfx::done> op = peer_.send(header, payload, options);
+  waiting_->asked();
   co_await settled(op);
+  waiting_->answered();
   const auto done = op.result();
   if (!done) throw failure(op, done.error());
   const auto head_back = parse_reply(space.first(std::min(done->bytes, space.size())));
@@ -38,7 +51,18 @@ asio::awaitable<answer> session::ask(request head, std::string path, kfx::mutabl
 remote_error session::failure(const kfx::op<kfx::done>& op, std::error_code why) {
   // An errno is what the server says about the path; for the rest the op knows whom it did not reach, and why.
   if (why.category() != kfx::error_category()) return remote_error(why);
-  return remote_error(why, op.explain(), true);
+  remote_error told(why, op.explain(), true);
+  // Every further request would wait as long again, one after the other.
+  if (why == kfx::errc::unreachable || why == kfx::errc::timed_out) {
+    const std::lock_guard lock(mutex_);
+    if (!lost_) lost_ = told;
+  }
+  return told;
+}
+
+std::optional<remote_error> session::lost() {
+  const std::lock_guard lock(mutex_);
+  return lost_;
 }
 
 asio::awaitable<answer> session::ask(request head, std::string path) {

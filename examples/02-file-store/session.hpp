@@ -5,6 +5,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -13,6 +14,7 @@
 #include "errors.hpp"
 #include "gate.hpp"
 #include "protocol.hpp"
+#include "waiting.hpp"
 
 namespace store {
 
@@ -21,10 +23,17 @@ struct answer : reply {
   std::size_t more = 0;
 };
 
+struct session_options {
+  unsigned threads = 1;
+  unsigned timeout = 0;     ///< seconds without a sign of the server; 0: as the URI says
+  waiting::tell note = {};  ///< gets a line when the server is waited for; default: stderr
+};
+
 class session {
  public:
   /// Nothing is sent yet. Throws kfx::error.
-  session(const std::string& uri, unsigned threads);
+  session(const std::string& uri, session_options);
+  session(const std::string& uri, unsigned threads) : session(uri, session_options{.threads = threads}) {}
   ~session();
 
   kfx::node& node() noexcept { return *node_; }
@@ -33,7 +42,8 @@ class session {
   asio::thread_pool& pool() noexcept { return pool_; }
 
   /// Sends and waits for the reply, which lands in `space`: the head first. Throws remote_error with what the
-  /// server, or the fabric, said. `space` and `payload` stay valid meanwhile.
+  /// server, or the fabric, said; and at once when the server was waited for in vain before. `space` and `payload` stay
+  /// valid meanwhile.
   asio::awaitable<answer> ask(request head, std::string path, kfx::mutable_buffer space,
                               kfx::const_buffer payload = {});
   /// For a reply without anything behind it.
@@ -46,11 +56,15 @@ class session {
 
  private:
   remote_error failure(const kfx::op<kfx::done>&, std::error_code);
+  std::optional<remote_error> lost();
 
   std::string uri_;
   asio::thread_pool pool_;
   std::optional<kfx::node> node_;
   kfx::peer peer_;
+  std::optional<waiting> waiting_;
+  std::mutex mutex_;
+  std::optional<remote_error> lost_;  ///< the server, and how
 };
 
 /// Whether going on with other files makes no sense: the server is gone, or here is no room.

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""What kfx-store tells its users when something fails: telling.py KFX_STORE tell"""
+"""What kfx-store tells its users when something fails: telling.py KFX_STORE tell|wait"""
 import json
 import os
+import shutil
+import subprocess
 import sys
+import time
 
 sys.dont_write_bytecode = True  # the source tree stays as it is
-from end_to_end import SCHEMES, Server, main, run, write
+import end_to_end
+from end_to_end import MIB, SCHEMES, Server, main, parts, run, until, write
 
 
 def sentence_of(*args):
@@ -93,6 +97,50 @@ def tell_unreachable(mine, work):
                  ("get", "--from", uri, "path", os.path.join(work, "x")), ("put", "--to", uri, mine, "path")]:
         said = sentence_of(*case)
         assert said.startswith(case[0] + " path: ") and "127.0.0.1:1" in said and "Connection refused" in said, said
+
+def test_wait(work, rng):
+    wait_for_nobody()
+    for verb in ["get", "put"]:
+        lose_the_server(work, verb, rng)
+
+
+def wait_for_nobody():
+    """A person sees that it waits, and for what, long before it gives up."""
+    process = subprocess.Popen([end_to_end.STORE, "ls", "--at", "tcp://127.0.0.1:1", "--timeout", "6"],
+                               stderr=subprocess.PIPE, text=True)
+    said = process.stderr.readline()
+    assert process.poll() is None, said
+    assert said.startswith("kfx-store: waiting for tcp://127.0.0.1:1") and "Connection refused" in said, said
+    assert "gives up after 6 s" in said, said
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 1 and rest.startswith("kfx-store: ls .: ") and rest.count("\n") == 1, rest
+
+
+def lose_the_server(work, verb, rng):
+    """One wait for a server that is gone, not one after the other."""
+    limit = 5
+    source, copy = os.path.join(work, "source"), os.path.join(work, "copy-" + verb)
+    if not os.path.isdir(source):
+        os.mkdir(source)
+        for i in range(8):
+            write(os.path.join(source, "f%d" % i), rng.randbytes(MIB) * 64)
+    for _ in range(30):
+        shutil.rmtree(copy, ignore_errors=True)
+        os.mkdir(copy)
+        server = Server(source if verb == "get" else copy)
+        where = [".", copy] if verb == "get" else [source, "."]
+        process = subprocess.Popen([end_to_end.STORE, verb, "-r", "--server", server.uri, "--timeout", str(limit), *where],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        until(lambda: parts(copy) or process.poll() is not None, "the transfer begins")
+        server.kill()
+        began = time.monotonic()
+        _, err = process.communicate(timeout=120)
+        if process.returncode == 1:
+            assert err.count("waiting for " + server.uri) == 1, err
+            # It took five waits for files that were begun, and two at least.
+            assert time.monotonic() - began < 2 * limit, "gave up after %.1f s" % (time.monotonic() - began)
+            return
+    raise AssertionError("no transfer was interrupted")
 
 
 if __name__ == "__main__":
