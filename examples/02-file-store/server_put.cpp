@@ -22,7 +22,8 @@ void answer_with(kfx::message& m, const reply& r) { m.reply(std::as_bytes(std::s
 /// Works through a packet; what fails is noted and the rest goes on.
 class batch_worker {
  public:
-  batch_worker(int root, const std::string& base, bool sync) : root_(root), base_(base), sync_(sync) {}
+  batch_worker(int root, uploads& u, const std::string& base, bool sync)
+      : root_(root), uploads_(u), base_(base), sync_(sync) {}
 
   /// EPROTO when the packet is none; what came before has been done.
   void run(kfx::const_buffer packet) {
@@ -69,7 +70,10 @@ class batch_worker {
     }
     bool existed = false;
     dir_ = make_dirs(root_, path, &existed);
-    if (existed && (e.head.flags & first_mention)) sweep(dir_.get());
+    if (existed && (e.head.flags & first_mention)) {
+      uploads_.supersede(dir_.get());
+      sweep(dir_.get());
+    }
   }
   void note(std::uint32_t index, int error) {
     ++failed_;
@@ -77,6 +81,7 @@ class batch_worker {
   }
 
   const int root_;
+  uploads& uploads_;
   const std::string& base_;
   const bool sync_;
   unique_fd dir_;      ///< where files and symlinks go
@@ -96,7 +101,7 @@ asio::awaitable<void> server::batch(kfx::message& m, const request& r, std::stri
   const auto buffer = co_await buffers_->take();
   const auto packet = buffer.span().first(bytes);
   if (value_of(co_await m.receive(packet, outcome), "receive").bytes != bytes) fail(EPROTO, "packet");
-  batch_worker worker(root_.get(), path, r.flags & want_fsync);
+  batch_worker worker(root_.get(), uploads_, path, r.flags & want_fsync);
   worker.run(packet);
   m.reply(worker.result());
 }
@@ -107,12 +112,13 @@ void server::begin(kfx::message& m, const request& r, const std::string& path) {
   if (where.leaf.empty()) fail(EISDIR, "path");
   bool existed = false;
   auto dir = std::make_shared<const unique_fd>(make_dirs(root_.get(), where.parent, &existed));
+  if (existed) uploads_.supersede(dir->get(), where.leaf);
   reply head;
   head.id = uploads_.add(m.from(), r.size, dir, where.leaf);
   auto made = uploads_.find(head.id, m.from());
   if (::ftruncate(made->part.fd(), static_cast<off_t>(r.size)) != 0) {
     const int why = errno;
-    uploads_.drop(head.id);
+    uploads_.drop(head.id, why);
     fail(why, "size");
   }
   made.reset();  // `finish` wants to be the only one
@@ -131,13 +137,24 @@ asio::awaitable<void> server::chunk(kfx::message& m, const request& r) {
   const place turn(*share);
   const auto buffer = co_await buffers_->take();
   const auto bytes = buffer.span().first(r.length);
+  to->still_wanted();
+  kfx::op<kfx::done> op = from.read(bytes, *token);
+  {
+    const upload::moving under_way(*to, op);
+    co_await settled(op);
+  }
+  const auto moved = op.result();
+  if (!moved) {
+    to->still_wanted();  // or the client would be told of our cancelling, not of what it was for
+    throw std::system_error(moved.error(), "read from the offer");
+  }
   reply head;
-  head.bytes = value_of(co_await from.read(bytes, *token, {}, outcome), "read from the offer").bytes;
+  head.bytes = moved->bytes;
   if (head.bytes != r.length) fail(EPROTO, "short offer");
   try {
     write_at(to->part.fd(), bytes, r.offset);
-  } catch (const std::system_error&) {
-    uploads_.drop(r.id);  // gives the space back now, not when the client says so
+  } catch (const std::system_error& e) {
+    uploads_.drop(r.id, e.code().value());  // gives the space back now, not when the client says so
     throw;
   }
   to.reset();  // `finish` wants to be the only one

@@ -38,6 +38,7 @@ class Server:
 
         command = [STORE, "serve", directory, "--listen", scheme + "://127.0.0.1:0", *args]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=limit)
+        self.directory = directory
         self.addresses = []
         for line in self.process.stdout:
             word, _, rest = line.strip().partition(" ")
@@ -65,7 +66,7 @@ class Server:
 
 
 def run(*args, ok=True, timeout=120):
-    done = subprocess.run([STORE, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout)
+    done = subprocess.run([STORE, *args], capture_output=True, timeout=timeout)
     err = done.stderr.decode(errors="replace")
     if ok is not None and (done.returncode == 0) != ok:
         raise AssertionError("%s: status %d\n%s" % (args, done.returncode, err))

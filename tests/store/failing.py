@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""What kfx-store tells its users when something fails: telling.py KFX_STORE tell|wait"""
+"""What users see of kfx-store when something fails: failing.py KFX_STORE tell|wait|abandon"""
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -140,6 +141,45 @@ def lose_the_server(work, verb, rng):
             # It took five waits for files that were begun, and two at least.
             assert time.monotonic() - began < 2 * limit, "gave up after %.1f s" % (time.monotonic() - began)
             return
+    raise AssertionError("no transfer was interrupted")
+
+def test_abandon(work, rng):
+    """Nothing stays of a client that was killed while it sent."""
+    source = os.path.join(work, "source")
+    os.mkdir(source)
+    for i in range(4):
+        write(os.path.join(source, "f%d" % i), rng.randbytes(MIB) * 128)
+    for scheme in SCHEMES:
+        with Server(made(work, "a-" + scheme), scheme, ["--grace", "1"]) as server:
+            kill_sender(server, source)
+            # Well before kfx would give up what the server was fetching from it.
+            until(lambda: not parts(server.directory), "the grace is over", limit=15)
+        for again in [["-r", source, "t"], [os.path.join(source, "f0"), "t/f0"]]:
+            with Server(made(work, "b-" + scheme), scheme, ["--grace", "3600"]) as server:
+                before = kill_sender(server, source)
+                run("put", "--to", server.uri, *again)
+                left = 0 if again[0] == "-r" else before - 1
+                until(lambda: len(parts(server.directory)) <= left, "what is sent again is removed", limit=15)
+                shutil.rmtree(server.directory)
+
+
+def made(work, name):
+    os.mkdir(os.path.join(work, name))
+    return os.path.join(work, name)
+
+
+def kill_sender(server, source):
+    """Leaves unfinished uploads of all four files. How many."""
+    for _ in range(30):
+        process = subprocess.Popen([end_to_end.STORE, "put", "-r", "--to", server.uri, source, "t"],
+                                   stdout=subprocess.DEVNULL)
+        until(lambda: len(parts(server.directory)) == 4 or process.poll() is not None, "the transfer begins")
+        process.send_signal(signal.SIGSTOP)  # its chunks stay under way
+        process.kill()
+        process.wait(60)
+        if len(parts(server.directory)) == 4:
+            return 4
+        run("rm", "-r", "--at", server.uri, "t", ok=None)
     raise AssertionError("no transfer was interrupted")
 
 
