@@ -80,12 +80,20 @@ int transfer(const arguments& a, const char* verb) {
   return report.count.failed ? 1 : 0;
 }
 
+void threads_option(CLI::App& verb, arguments& a) {
+  verb.add_option("--threads", a.threads, "disk threads; the default is two a CPU, 2 to 8")
+      ->check(CLI::Range(1, 256))
+      ->default_str(std::to_string(threads(a)));
+}
+
 void client_options(CLI::App& verb, arguments& a, const char* names) {
   verb.add_option(names, a.uri, "the server: kfx://host:port, tcp://host:port, ...")->required();
   verb.add_flag("--json", a.json, "one JSON object instead of text");
-  verb.add_option("--timeout", a.timeout, "give up after so many seconds without a sign of the server [30]")
-      ->check(CLI::Range(1, 86400));
-  verb.add_option("--threads", a.threads, "disk threads, 1 to 256")->check(CLI::Range(1, 256));
+  // Not written to the variable: what is not said leaves the URI's limit and KFX_LIMIT as they are.
+  verb.add_option("--timeout", a.timeout, "give up after so many seconds without a sign of the server")
+      ->check(CLI::Range(1, 86400))
+      ->default_str("30");
+  threads_option(verb, a);
 }
 
 void transfer_options(CLI::App& verb, arguments& a) {
@@ -96,10 +104,11 @@ void transfer_options(CLI::App& verb, arguments& a) {
 
 void run(CLI::App& app, arguments& a, int& status) {
   auto* verb = app.add_subcommand("serve", "serve a directory until SIGINT or SIGTERM");
-  verb->add_option("directory", a.server.directory)->required();
+  verb->add_option("directory", a.server.directory, "what is served")->required();
   verb->add_option("--listen", a.server.listen, "URIs to be reached at")->required();
-  verb->add_option("--threads", a.threads, "disk threads, 1 to 256")->check(CLI::Range(1, 256));
-  verb->add_option("--grace", a.server.grace, "seconds an upload outlives its client's connection");
+  threads_option(*verb, a);
+  verb->add_option("--grace", a.server.grace, "seconds an upload outlives its client's connection")
+      ->default_str(std::to_string(a.server.grace.count()));
   verb->add_flag("--keep-set-id", a.keep_set_id, "keep set-user-id and set-group-id bits of files");
   verb->callback([&] { status = serve(a); });
 
@@ -108,31 +117,31 @@ void run(CLI::App& app, arguments& a, int& status) {
   transfer_options(*verb, a);
   verb->add_flag("--keep-set-id", a.keep_set_id, "keep set-user-id and set-group-id bits of files");
   verb->add_option("remote", a.first, "path below the served directory; . is all of it")->required();
-  verb->add_option("local", a.second)->required();
+  verb->add_option("local", a.second, "the name it gets here, or a directory to put it into")->required();
   verb->callback([&] { status = transfer<store::getter>(a, "get"); });
 
   verb = app.add_subcommand("put", "send a file, or a directory's tree");
   client_options(*verb, a, "--to,--server");
   transfer_options(*verb, a);
-  verb->add_option("local", a.first)->required();
+  verb->add_option("local", a.first, "file or directory here")->required();
   verb->add_option("remote", a.second, "the name it gets below the served directory")->required();
   verb->callback([&] { status = transfer<store::putter>(a, "put"); });
 
   verb = app.add_subcommand("ls", "list a directory");
   client_options(*verb, a, "--at,--server");
   verb->add_flag("-r,--recursive", a.options.recursive, "and what is below");
-  verb->add_option("path", a.first);
+  verb->add_option("path", a.first, "below the served directory")->default_str(".");
   verb->callback([&] { status = store::list(target(a), a.first, a.options.recursive); });
 
   verb = app.add_subcommand("stat", "tell about a file");
   client_options(*verb, a, "--at,--server");
-  verb->add_option("path", a.first)->required();
+  verb->add_option("path", a.first, "below the served directory")->required();
   verb->callback([&] { status = store::show(target(a), a.first); });
 
   verb = app.add_subcommand("rm", "remove a file, an empty directory, or a tree");
   client_options(*verb, a, "--at,--server");
   verb->add_flag("-r,--recursive", a.options.recursive, "a directory with all that is in it");
-  verb->add_option("path", a.first)->required();
+  verb->add_option("path", a.first, "below the served directory")->required();
   verb->callback([&] { status = store::remove(target(a), a.first, a.options.recursive); });
   app.parse_complete_callback([&] { store::keep_set_id(a.keep_set_id); });
 }
@@ -146,6 +155,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   CLI::App app("kfx-store: files over kfx");
   app.require_subcommand(1);
+  app.set_help_all_flag("--help-all", "the options of every verb");
   arguments a;
   int status = 0;
   run(app, a, status);

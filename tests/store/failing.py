@@ -3,6 +3,7 @@
 """What users see of kfx-store when something fails: failing.py KFX_STORE tell|wait|abandon"""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -33,6 +34,11 @@ def test_tell(work, rng):
             tell_local(server.uri, mine, work)
             tell_json(server.uri, mine, work)
     tell_unreachable(mine, work)
+    out, _ = run("--help-all")
+    for option, default in [("--grace", 15), ("--timeout", 30), ("--threads", r"\d+")]:
+        lines = [line for line in out.decode().splitlines() if option in line]
+        # "=15", or "[15]" as later versions of CLI11 write it.
+        assert lines and all(re.search(r"(=|\[)%s(\]|\s|$)" % default, line) for line in lines), (option, lines)
 
 
 def tell_remote(uri, mine, work):
