@@ -90,8 +90,8 @@ class [[nodiscard]] op {
   std::string explain() const { return detail::explain(*s_); }
 
   /// As an Asio operation with the signature `void(result<T>)`: what `co_await peer.write(…)` is in an
-  /// `asio::awaitable`, where it resumes on the coroutine's executor and takes part in its cancellation. Gives the
-  /// handle up. Defined in detail/initiate.hpp.
+  /// `asio::awaitable`, where it resumes on the coroutine's executor (which must outlive the op) and takes part in its
+  /// cancellation. Gives the handle up. Defined in detail/initiate.hpp.
   template <class Token>
   requires(!std::is_pointer_v<std::remove_cvref_t<Token>>) auto operator()(Token&& token) &&;
 

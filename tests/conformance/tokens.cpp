@@ -8,7 +8,9 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -91,6 +93,27 @@ asio::awaitable<void> visit(world& w, findings& wrong, std::thread::id& resumed_
   wrong.check(std::this_thread::get_id() == resumed_on, "an awaited op resumed elsewhere");
 }
 
+asio::awaitable<void> write_once(world& w) {
+  const result<done> r = co_await w.peer.write(noise().first(8), w.remote.at(0, 8));
+  (void)r;
+}
+
+/// Emits as often as it can while the writes run, on their own executor, so that some of it meets their end.
+asio::awaitable<void> cancel_writes(world& w, std::size_t count) {
+  const auto ex = co_await asio::this_coro::executor;
+  for (std::size_t n = 0; n < count; ++n) {
+    asio::cancellation_signal stop;
+    bool over = false;
+    asio::co_spawn(ex, write_once(w),
+                   asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr) { over = true; }));
+    for (std::size_t k = n % 40; k > 0 && !over; --k) co_await asio::post(ex, asio::use_awaitable);
+    while (!over) {
+      stop.emit(asio::cancellation_type::all);
+      co_await asio::post(ex, asio::use_awaitable);
+    }
+  }
+}
+
 }  // namespace
 
 TEST_CASE("use_future", "[tokens]") {
@@ -133,6 +156,17 @@ TEST_CASE("use_awaitable resumes on its own executor", "[tokens]") {
   CHECK(through.value() == 1);
   CHECK(resumed_on == std::this_thread::get_id());
   wrong.require_none();
+}
+
+TEST_CASE("coroutines are cancelled while their ops end", "[tokens]") {
+  const auto mode = GENERATE(progress::threads, progress::caller);
+  world w(mode);
+  w.connect();
+  asio::io_context io;
+  asio::co_spawn(io, cancel_writes(w, repeats("KFX_TEST_OPS", 10000) / 10), asio::detached);
+  io.run_for(patience);
+  CHECK(io.stopped());
+  must(w.peer.write(noise().first(8), w.remote.at(0, 8)));
 }
 
 TEST_CASE("callbacks come once, and never inside the call that started the op", "[tokens]") {

@@ -63,23 +63,23 @@ struct waiting_handler {
     Handler h(std::move(self->handler));
     work keep(std::move(self->ex));
     self->destroy_after_move(h);
-    auto slot = boost::asio::get_associated_cancellation_slot(h);
-    if (slot.is_connected()) slot.clear();
-    const std::error_code ec = error_of(*s);
-    const T value = take_value(*s, !ec);
-    release(*s);
     if constexpr (own_executor)
-      boost::asio::dispatch(keep, [h = std::move(h), ec, value]() mutable { deliver(h, ec, value); });
+      boost::asio::dispatch(keep, [h = std::move(h), o = op<T>(s)]() mutable { deliver(h, std::move(o)); });
     else
-      deliver(h, ec, value);
+      deliver(h, op<T>(s));
   }
 
  private:
-  static void deliver(Handler& h, const std::error_code& ec, const T& value) {
+  /// Where the handler runs, which is where its slot may be touched; until that is cleared it refers to the op.
+  static void deliver(Handler& h, op<T> o) {
+    auto slot = boost::asio::get_associated_cancellation_slot(h);
+    if (slot.is_connected()) slot.clear();
+    const kfx::result<T> outcome = o.result();
+    o = {};
     if constexpr (std::is_void_v<Outcome>)
-      std::move(h)(boost::system::error_code(ec), value);
+      std::move(h)(boost::system::error_code(outcome ? std::error_code() : outcome.error()), outcome ? *outcome : T{});
     else
-      std::move(h)(ec ? Outcome(ec) : Outcome(value));
+      std::move(h)(outcome);
   }
   // The allocator went with the handler that was moved out.
   void destroy_after_move(Handler& h) {
@@ -91,12 +91,6 @@ struct waiting_handler {
       this->~waiting_handler();
       std::allocator_traits<allocator>::deallocate(a, this, 1);
     }
-  }
-  static T take_value(op_state& s, bool ok) {
-    if constexpr (std::is_same_v<T, remote_region>)
-      return ok ? token_of(s) : remote_region();
-    else
-      return ok ? T{static_cast<std::size_t>(s.bytes), s.method} : T{};
   }
 };
 
