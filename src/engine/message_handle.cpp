@@ -93,10 +93,17 @@ const_buffer message_header(const op_state& m) noexcept { return {m.header, m.he
 std::uint64_t message_payload_size(const op_state& m) noexcept { return m.length; }
 bool message_wants_reply(const op_state& m) noexcept { return m.options & engine::opt_reply; }
 
+/// The payload will not be had, and its sender hears why.
+static op_state* refused(op_state& m, errc why) {
+  m.reply_fragments = engine::payload_failed;
+  m.bytes = engine::pack_error(make_error_code(why));
+  return finished(m, 0, make_error_code(why));
+}
+
 op_state* message_receive(op_state& m, mutable_buffers into) {
   if (m.options & engine::opt_received) return finished(m, 0, make_error_code(errc::already_received));
   m.options |= engine::opt_received;
-  if (into.list().size() > limits::fragments) return finished(m, 0, make_error_code(errc::too_many_fragments));
+  if (into.list().size() > limits::fragments) return refused(m, errc::too_many_fragments);
   const std::uint64_t bytes = std::min<std::uint64_t>(m.length, into.bytes());
   if (m.options & engine::opt_eager || bytes == 0) {
     m.bytes = m.options & engine::opt_eager ? copy_out(m, into) : 0;
@@ -104,7 +111,7 @@ op_state* message_receive(op_state& m, mutable_buffers into) {
   }
   if (m.bits.load(std::memory_order_acquire) & op_orphan) return finished(m, 0, make_error_code(errc::session_lost));
   op_state* o = m.home->make_op(verb::read, true);
-  if (!o) return finished(m, 0, make_error_code(errc::out_of_resources));
+  if (!o) return refused(m, errc::out_of_resources);
   o->owner = m.owner;
   o->lane = m.lane;
   o->key = m.after;  // the sender's op
@@ -122,7 +129,9 @@ op_state* message_receive(op_state& m, mutable_buffers into) {
   o->fragments = static_cast<std::uint16_t>(list.size());
   o->length = bytes;
   o->imm = m.id;
-  m.reply_fragments = engine::message_fetching;
+  o->after = m.key;
+  m.bytes = o->id;
+  m.reply_fragments = engine::payload_fetching;
   o->home->submit_fresh(*o);
   return o;
 }

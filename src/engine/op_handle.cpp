@@ -61,8 +61,10 @@ void cancel(op_state& o) noexcept {
 }
 
 std::error_code wait(op_state& o, clock::time_point until) noexcept {
-  // Refused even when it is done: else small transfers would pass where large ones do not.
-  if (engine::handler_of_thread() && &engine::handler_of_thread()->owner() == &o.home->owner())
+  partition* const handler = engine::handler_of_thread();
+  // Refused even when it is done: else small transfers would pass where large ones do not. (The node of one that is
+  // done may be gone.)
+  if (handler && (handler == o.home || (!o.is_done() && &handler->owner() == &o.home->owner())))
     return make_error_code(errc::would_deadlock);
   if (o.is_done()) return {};
   if (o.home->wait_for(o, steady(until))) return {};

@@ -257,6 +257,7 @@ class session final : public detail::peer_state,
   std::int64_t credits_out() noexcept;
   void end_link(std::error_code);
   void fetched(const detail::op_state& fetch);
+  void settle_payload(detail::op_state& message) noexcept;
   std::error_code claim_offer(const detail::op_state&);
   void unclaim_offer(const detail::op_state&) noexcept;
   void doom(std::error_code why) noexcept {

@@ -236,7 +236,7 @@ bool session::probe(std::int64_t now, std::int64_t limit) {
   const std::int64_t silent = now - last_heard_;
   const std::int64_t pause = live_ops_ != 0 && limit > 0 ? std::min(keepalive, limit / 4) : keepalive;
   if (silent <= pause || now - probed_at_ <= pause) return true;
-  if (probes_ >= 3 && silent > 4 * keepalive) {
+  if (probes_ >= 3 && silent / 4 > keepalive) {
     drop_link(make_error_code(std::errc::timed_out));
     return false;
   }

@@ -28,6 +28,10 @@ void session::start(op_state& o) {
     ++live_ops_;
     ++requests_;
   }
+  if ((o.options & opt_payload) && std::exchange(o.after, 0) != id) {
+    o.imm = 0;  // the message was the former session's, and may be gone
+    o.error = static_cast<int>(errc::session_lost);
+  }
   if (stopped.load(std::memory_order_relaxed)) return finish(o, make_error_code(errc::node_stopped));
   last_used_ = coarse_now();
   if (o.kind == verb::write || o.kind == verb::read) {

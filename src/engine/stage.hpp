@@ -63,7 +63,12 @@ enum message_command : std::uint64_t {
   message_replied
 };
 
-/// While its payload is on its way here (op_state::reply_fragments of a message).
-inline constexpr std::uint16_t message_fetching = 1;
+/// What is known of a message's payload (op_state::reply_fragments of a message). The holder writes it when it asks for
+/// the payload, from then on the engine does; `bytes` goes with it.
+enum payload_state : std::uint16_t {
+  payload_settled,   ///< `bytes` were taken
+  payload_fetching,  ///< on their way here by the op whose id `bytes` is; that one's `imm` is the message's id
+  payload_failed     ///< `bytes` is the packed error
+};
 
 }  // namespace kfx::engine

@@ -30,6 +30,7 @@ bool session::act_send(landing& l, const_buffer body) {
   m->lane = h.lane;
   m->after = h.index();
   m->length = h.a;
+  m->key = id;  // what is asked of it later is asked of this session
   m->options |= opt_credit | (eager ? opt_eager : 0u) | (h.flags() & wire::wants_reply ? opt_reply : 0u);
   m->header_size = static_cast<std::uint32_t>(header_size);
   m->direct = static_cast<std::uint32_t>(l.ext[0]);
@@ -70,20 +71,31 @@ void session::to_strand(op_state& m) {
 
 /// The payload of a message is here, or will not be: that is what its sender is told, unless the holder says otherwise.
 void session::fetched(const op_state& fetch) {
-  op_state* m = find_op(static_cast<std::uint32_t>(fetch.imm & 0xffffff));
-  if (!m || m->id != fetch.imm || m->reply_fragments != message_fetching) return;  // not waited for
-  m->reply_fragments = 0;
-  m->bytes = fetch.bytes;
-  m->error = fetch.error;
-  m->error_domain = fetch.error_domain;
+  if (fetch.imm == 0) return;  // the message is gone
+  op_state& m = *find_op(static_cast<std::uint32_t>(fetch.imm & 0xffffff));
+  m.reply_fragments = fetch.error != 0 ? payload_failed : payload_settled;
+  m.bytes = fetch.error != 0 ? pack_error(detail::error_of(fetch)) : fetch.bytes;
+}
+
+/// What the sender is told of the payload when the holder said nothing.
+void session::settle_payload(op_state& m) noexcept {
+  const std::uint16_t state = std::exchange(m.reply_fragments, std::uint16_t{payload_settled});
+  if (state == payload_settled) return;
+  const std::uint64_t of = std::exchange(m.bytes, 0);
+  std::uint64_t why = of;
+  if (state == payload_fetching) {
+    // Let go before it was here: nobody knows what became of it, least of all the sender.
+    find_op(static_cast<std::uint32_t>(of & 0xffffff))->imm = 0;
+    why = pack_error(make_error_code(errc::dropped));
+  }
+  if (m.moved != message_dropped || m.error != 0) return;
+  m.error = static_cast<std::int32_t>(why & 0xffffffff);
+  m.error_domain = static_cast<std::uint8_t>(why >> 32);
 }
 
 /// The holder of a message said what its answer is.
 void session::finish_message(op_state& m) {
-  // Let go before its payload was here: nobody knows what became of that, least of all the sender.
-  if (std::exchange(m.reply_fragments, std::uint16_t{0}) == message_fetching && m.moved == message_dropped &&
-      m.error == 0)
-    m.error = static_cast<int>(errc::dropped);
+  settle_payload(m);
   const bool orphaned = m.bits.load(std::memory_order_acquire) & detail::op_orphan;
   if (!orphaned && (m.options & opt_listed)) wire_.remove(m);
   if (orphaned) {

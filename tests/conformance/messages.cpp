@@ -299,6 +299,33 @@ TEST_CASE("a sender is not told of bytes that its receiver did not get", "[messa
   must(w.peer.write(noise().first(8), w.remote.at(0, 8)));
 }
 
+TEST_CASE("what a holder says of a message stands, whatever becomes of its payload meanwhile", "[messages]") {
+  INFO("seed " << process_seed());
+  mailbox box;
+  world w;
+  box.serve(**w.server);
+  w.connect();
+  random_source rng("verdict");
+  guarded source(300000), sink(source.size());
+  for (std::size_t n = repeats("KFX_TEST_OPS", 10000) / 20; n > 0; --n) {
+    const bool rejects = rng.one_in(2);
+    std::array<std::byte, 100> answer;
+    auto sent = rejects ? w.peer.send(tag{1, n}.bytes(), source.span())
+                        : w.peer.send(tag{1, n}.bytes(), source.span(), {.reply = answer});
+    message m = box.take();
+    auto fetch = m.receive(sink.span());
+    const auto end = clock::now() + std::chrono::microseconds(rng.below(200));
+    while (clock::now() < end) {
+    }
+    if (rejects)
+      m.reject(make_error_code(errc::access_denied));
+    else
+      m = {};
+    REQUIRE(error_of(sent) == (rejects ? errc::access_denied : errc::dropped));
+    (void)outcome(fetch);
+  }
+}
+
 TEST_CASE("waiting for a payload in a handler is refused, however small it is", "[messages]") {
   findings wrong;
   std::vector<std::byte> into(1 << 20);
