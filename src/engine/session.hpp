@@ -134,7 +134,7 @@ class session final : public detail::peer_state,
   void end_all(std::error_code why);    ///< the node stops
   backend::link* link() const noexcept { return link_.get(); }
   bool busy() const noexcept { return requests_ != 0; }
-  bool blocked() const noexcept { return blocked_ && link_; }
+  bool blocked() const noexcept { return (blocked_ || control_owed_) && link_; }
   /// Acks are wanted that a message still holds back.
   bool ack_waits() const noexcept { return ack_urgent_ && !open_.empty(); }
   /// A handler of that lane returned: messages it kept do not hold back acks.
@@ -210,7 +210,7 @@ class session final : public detail::peer_state,
   std::byte* space(std::size_t bytes);
   void commit_window();
   bool log(const tx_entry&);
-  void send_control(wire::type, std::uint64_t a = 0);
+  bool send_control(wire::type, std::uint64_t a = 0);
   std::span<const const_buffer> slice_list(const detail::op_state&, std::uint64_t offset, std::uint64_t length,
                                            std::size_t first = 0);
   bool build_write(const tx_entry&, wire::head&);
@@ -340,6 +340,7 @@ class session final : public detail::peer_state,
   lane_queue* credit_last_ = nullptr;
   std::int64_t credits_ = 0;
   bool blocked_ = false;        ///< the link had no room for what is to go
+  bool control_owed_ = false;   ///< nor for an ack or a pong
   std::uint32_t borrowed_ = 0;  ///< data under way out of another op's memory
   std::uint32_t requests_ = 0;  ///< users' requests without a result
   std::uint32_t live_ops_ = 0;  ///< this side's requests without a result, and answers not acknowledged

@@ -88,12 +88,15 @@ bool session::put_frame(wire::head h, std::span<const std::uint64_t> ext, std::s
 }
 
 /// Control frames are best effort: when there is no room, traffic is on its way anyway, and the caller asks again.
-void session::send_control(wire::type t, std::uint64_t a) {
-  if (!link_) return;
+/// False: the link has no room for it, or there is none.
+bool session::send_control(wire::type t, std::uint64_t a) {
+  if (!link_) return false;
   wire::head h{};
   h.type = t;
   h.a = a;
-  if (put_frame(h, {}, {}, 0, nullptr)) commit_window();
+  if (!put_frame(h, {}, {}, 0, nullptr)) return false;
+  commit_window();
+  return true;
 }
 
 /// The fragments of [offset, offset + length) of the op's memory, in scratch, behind so many others.

@@ -67,6 +67,7 @@ void session::attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken,
   graveyard_.reset();
   doomed_ = {};  // that was the former link
   said_bye_ = false;
+  pong_owed_ = control_owed_ = false;
   puts_to_frames();
   skip_seen(peer_taken);
   link_ = std::move(l);
@@ -197,15 +198,13 @@ std::error_code session::flush() {
 
 void session::poll_over() {
   if (!link_) return;
-  if (pong_owed_) {
-    pong_owed_ = false;
-    send_control(wire::type::pong, pong_value_);
-  }
+  if (pong_owed_) pong_owed_ = !send_control(wire::type::pong, pong_value_);
+  control_owed_ = pong_owed_;
   if (mute()) return;
   const std::uint32_t untold = ack_value() - rx_told_;
   if ((ack_urgent_ && untold != 0) || untold >= 64) {
     last_used_ = now_ns();
-    send_control(wire::type::ack);
+    control_owed_ |= !send_control(wire::type::ack);
   }
 }
 
@@ -215,7 +214,7 @@ void session::settle_acks() {
     leave_behind(INT64_MAX);
     pump();
   }
-  if (!mute() && rx_told_ != ack_value()) send_control(wire::type::ack);
+  if (!mute() && rx_told_ != ack_value()) control_owed_ = !send_control(wire::type::ack);
 }
 
 void session::tick(std::int64_t now) {
@@ -241,8 +240,7 @@ bool session::probe(std::int64_t now, std::int64_t limit) {
     return false;
   }
   ++probes_;
-  probed_at_ = now;
-  send_control(wire::type::ping, static_cast<std::uint64_t>(now));
+  if (send_control(wire::type::ping, static_cast<std::uint64_t>(now))) probed_at_ = now;  // else again at the next tick
   return true;
 }
 
