@@ -273,7 +273,8 @@ TEST_CASE("a sender is not told of bytes that its receiver did not get", "[messa
   guarded source(size), sink(size);
   {
     // Its fetch is given up, which the receiver may not even notice.
-    auto sent = w.peer.send(tag{1, 1}.bytes(), source.span());
+    const tag head{1, 1};
+    auto sent = w.peer.send(head.bytes(), source.span());
     message m = box.take();
     auto fetch = m.receive(sink.span());
     fetch.cancel();
@@ -284,7 +285,8 @@ TEST_CASE("a sender is not told of bytes that its receiver did not get", "[messa
   }
   {
     // The message goes before its payload is here.
-    auto sent = w.peer.send(tag{1, 2}.bytes(), source.span());
+    const tag head{1, 2};
+    auto sent = w.peer.send(head.bytes(), source.span());
     message m = box.take();
     auto fetch = m.receive(sink.span());
     const bool here = fetch.ready();
@@ -310,8 +312,9 @@ TEST_CASE("what a holder says of a message stands, whatever becomes of its paylo
   for (std::size_t n = repeats("KFX_TEST_OPS", 10000) / 20; n > 0; --n) {
     const bool rejects = rng.one_in(2);
     std::array<std::byte, 100> answer;
-    auto sent = rejects ? w.peer.send(tag{1, n}.bytes(), source.span())
-                        : w.peer.send(tag{1, n}.bytes(), source.span(), {.reply = answer});
+    const tag head{1, n};
+    auto sent = rejects ? w.peer.send(head.bytes(), source.span())
+                        : w.peer.send(head.bytes(), source.span(), {.reply = answer});
     message m = box.take();
     auto fetch = m.receive(sink.span());
     const auto end = clock::now() + std::chrono::microseconds(rng.below(200));
@@ -339,7 +342,8 @@ TEST_CASE("waiting for a payload in a handler is refused, however small it is", 
   });
   w.connect();
   for (const std::size_t size : {std::size_t{1}, std::size_t{8192}, std::size_t{8193}, into.size()}) {
-    auto sent = w.peer.send(tag{1, size}.bytes(), noise().first(size));
+    const tag head{1, size};
+    auto sent = w.peer.send(head.bytes(), noise().first(size));
     CHECK(must(sent).bytes == size);
   }
   CHECK(seen.reaches(4));
