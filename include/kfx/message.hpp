@@ -28,8 +28,8 @@ void message_drop(op_state&) noexcept;
 /// for as long as needed: keeping it keeps this message's credit and nothing else.
 ///
 /// The sender's op ends when the message is replied to, rejected, or destroyed. Destroying it unreceived discards
-/// the payload; destroying it while `receive` is under way ends the sender's op with `dropped`; destroying it
-/// unanswered when a reply is awaited ends the sender's op with `dropped`.
+/// the payload; destroying it while `receive` is under way, or unanswered when a reply is awaited, ends the sender's
+/// op with `dropped`.
 class message {
  public:
   message() = default;

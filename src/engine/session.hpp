@@ -134,7 +134,7 @@ class session final : public detail::peer_state,
   void end_all(std::error_code why);    ///< the node stops
   backend::link* link() const noexcept { return link_.get(); }
   bool busy() const noexcept { return requests_ != 0; }
-  bool blocked() const noexcept { return (blocked_ || control_owed_) && link_; }
+  bool blocked() const noexcept { return (blocked_ || ack_owed_ || pong_owed_) && link_; }
   /// Acks are wanted that a message still holds back.
   bool ack_waits() const noexcept { return ack_urgent_ && !open_.empty(); }
   /// A handler of that lane returned: messages it kept do not hold back acks.
@@ -258,6 +258,7 @@ class session final : public detail::peer_state,
   void end_link(std::error_code);
   void fetched(const detail::op_state& fetch);
   void settle_payload(detail::op_state& message) noexcept;
+  detail::op_state* own_offer(std::uint64_t key) const noexcept;
   std::error_code claim_offer(const detail::op_state&);
   void unclaim_offer(const detail::op_state&) noexcept;
   void doom(std::error_code why) noexcept {
@@ -340,7 +341,7 @@ class session final : public detail::peer_state,
   lane_queue* credit_last_ = nullptr;
   std::int64_t credits_ = 0;
   bool blocked_ = false;        ///< the link had no room for what is to go
-  bool control_owed_ = false;   ///< nor for an ack or a pong
+  bool ack_owed_ = false;       ///< nor for an ack
   std::uint32_t borrowed_ = 0;  ///< data under way out of another op's memory
   std::uint32_t requests_ = 0;  ///< users' requests without a result
   std::uint32_t live_ops_ = 0;  ///< this side's requests without a result, and answers not acknowledged

@@ -60,8 +60,7 @@ void session::settle(op_state& o) {
   finish(o, {});
   if (!of_offer) return;
   // Only now: ending the offer ends what is still served out of it, and this piece is not.
-  memory::keyed* k = home->keys.find(key);
-  if (k && k->offer && k->offer->owner == this) offer_piece(*k->offer, bytes, last, {});
+  if (op_state* offer = own_offer(key)) offer_piece(*offer, bytes, last, {});
 }
 
 /// A request of ours whose end leaves nothing to undo: no timer, no offer, no memory lent or shared, no data under way

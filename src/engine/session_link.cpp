@@ -67,7 +67,7 @@ void session::attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken,
   graveyard_.reset();
   doomed_ = {};  // that was the former link
   said_bye_ = false;
-  pong_owed_ = control_owed_ = false;
+  pong_owed_ = ack_owed_ = false;
   puts_to_frames();
   skip_seen(peer_taken);
   link_ = std::move(l);
@@ -199,12 +199,12 @@ std::error_code session::flush() {
 void session::poll_over() {
   if (!link_) return;
   if (pong_owed_) pong_owed_ = !send_control(wire::type::pong, pong_value_);
-  control_owed_ = pong_owed_;
+  ack_owed_ = false;
   if (mute()) return;
   const std::uint32_t untold = ack_value() - rx_told_;
   if ((ack_urgent_ && untold != 0) || untold >= 64) {
     last_used_ = now_ns();
-    control_owed_ |= !send_control(wire::type::ack);
+    ack_owed_ = !send_control(wire::type::ack);
   }
 }
 
@@ -214,7 +214,7 @@ void session::settle_acks() {
     leave_behind(INT64_MAX);
     pump();
   }
-  if (!mute() && rx_told_ != ack_value()) control_owed_ = !send_control(wire::type::ack);
+  if (!mute() && rx_told_ != ack_value()) ack_owed_ = !send_control(wire::type::ack);
 }
 
 void session::tick(std::int64_t now) {

@@ -121,6 +121,12 @@ bool session::admit() {
   return inbound_ <= home->owner().settings().credits;
 }
 
+/// What is offered to this session's peer under that key.
+op_state* session::own_offer(std::uint64_t key) const noexcept {
+  const memory::keyed* k = home->keys.find(key);
+  return k && k->offer && k->offer->owner == this ? k->offer : nullptr;
+}
+
 /// A piece of an offer is done; `last` ends it. Pieces that overlap, or a peer that counts wrong, do not make it
 /// longer.
 void session::offer_piece(op_state& offer, std::uint64_t bytes, bool last, std::error_code why) {
@@ -130,22 +136,22 @@ void session::offer_piece(op_state& offer, std::uint64_t bytes, bool last, std::
 }
 
 bool session::act_offer_done(landing& l) {
-  memory::keyed* k = home->keys.find(l.head.a);
-  if (!k || !k->offer || k->offer->owner != this) {
+  op_state* o = own_offer(l.head.a);
+  if (!o) {
     answer(l.head.index(), l.head.lane, make_error_code(errc::stale_region), 0);  // ahead of the ack: it ended before
     return true;
   }
-  offer_piece(*k->offer, l.head.b, l.head.flags() & wire::closes, {});
+  offer_piece(*o, l.head.b, l.head.flags() & wire::closes, {});
   return true;
 }
 
 bool session::act_reject(landing& l) {
-  memory::keyed* k = home->keys.find(l.head.a);
-  if (!k || !k->offer || k->offer->owner != this) {
+  op_state* o = own_offer(l.head.a);
+  if (!o) {
     answer(l.head.index(), l.head.lane, make_error_code(errc::stale_region), 0);
     return true;
   }
-  finish(*k->offer, unpack_error(l.head.b));
+  finish(*o, unpack_error(l.head.b));
   return true;
 }
 
