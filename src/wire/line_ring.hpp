@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// A ring of chunks between two parties that map each other's memory, and trust none of it. The ring's bytes are
+/// written by one side alone, and how far they were read is written by the other side alone, so either may see
+/// the other's words through a read-only mapping (shared memory), or have its own written by it (a bridge).
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "kfx/types.hpp"
+
+namespace kfx::wire {
+
+/// What a ring is laid out in: a cache line.
+inline constexpr std::size_t ring_line = 64;
+
+enum class chunk_kind : std::uint32_t {
+  none,    ///< nothing was published here yet
+  wrap,    ///< the next chunk is at the ring's beginning
+  frames,  ///< whole frames, back to back
+  body,    ///< a piece of the body of the frame that was announced last
+};
+inline constexpr std::uint32_t last_chunk_kind = 3;
+
+/// The first word of a chunk: how many bytes follow it, and their kind. 0: none yet.
+constexpr std::uint64_t ring_word(chunk_kind k, std::size_t bytes) noexcept {
+  return std::uint64_t{bytes} << 32 | static_cast<std::uint32_t>(k);
+}
+constexpr chunk_kind kind_of(std::uint64_t word) noexcept {
+  const auto k = static_cast<std::uint32_t>(word);
+  return k <= last_chunk_kind ? static_cast<chunk_kind>(k) : chunk_kind::none;
+}
+constexpr std::size_t bytes_of(std::uint64_t word) noexcept { return static_cast<std::size_t>(word >> 32); }
+
+constexpr std::size_t whole_lines(std::size_t bytes) noexcept { return (bytes + ring_line - 1) & ~(ring_line - 1); }
+
+/// The sending side. A chunk begins at a line; its first word is stored last, so that the reader, which looks at that
+/// word alone, needs one line's journey for a small chunk.
+///
+/// Memory order, or why nothing stale is taken for a chunk: every line from `tail_` to `limit_` begins with a zero
+/// that was stored after the reader gave the line back (acquire of `freed`) and before the next publication
+/// (release). The reader looks at a line only after it took the chunk before it (acquire), so it sees that zero or
+/// what was published since; there is always one such line left behind the last chunk. What the bytes between are
+/// does not matter. Positions grow for ever and never need the two to agree on a lap.
+///
+/// The ring's memory is never read. `Sync` supplies the words and, for write-combining memory, the fence.
+template <class Sync>
+class basic_ring_writer {
+ public:
+  /// `ring` is all zero, a power of two and at least 4 lines; `freed` is the reader's.
+  basic_ring_writer(std::span<std::byte> ring, const typename Sync::count& freed) noexcept
+      : ring_(ring.data()), capacity_(ring.size()), freed_(freed), limit_(ring.size()) {}
+
+  /// The longest chunk that is sure to find room once the reader has caught up.
+  std::size_t max_chunk() const noexcept { return capacity_ / 4 - sizeof(std::uint64_t); }
+
+  /// Space for a chunk of at least so many bytes and at most so many more as are at hand. Empty: no room, or `broken`.
+  std::span<std::byte> reserve(std::size_t at_least, std::size_t at_most) noexcept {
+    const std::size_t need = whole_lines(sizeof(std::uint64_t) + at_least);
+    for (int look = 0; look < 2; ++look) {
+      // One line stays free: the one at which the reader looks for what comes next.
+      const std::size_t free = static_cast<std::size_t>(limit_ - tail_) - ring_line;
+      const std::size_t to_end = capacity_ - offset(tail_);
+      start_ = tail_;
+      std::size_t room = std::min(free, to_end);
+      if (room < need) {
+        start_ = tail_ + to_end;
+        room = free > to_end ? free - to_end : 0;
+      }
+      if (room >= need) return {at(start_) + sizeof(std::uint64_t), std::min(room - sizeof(std::uint64_t), at_most)};
+      if (!take_back()) break;
+    }
+    start_ = tail_;
+    return {};
+  }
+
+  /// The first `bytes` (1 at least) of the last reservation are a chunk.
+  void publish(chunk_kind k, std::size_t bytes) noexcept {
+    Sync::wrote(at(start_) + sizeof(std::uint64_t), bytes);
+    Sync::fence();
+    if (start_ != tail_) Sync::store(at(tail_), ring_word(chunk_kind::wrap, 0));
+    Sync::store(at(start_), ring_word(k, bytes));
+    tail_ = start_ += whole_lines(sizeof(std::uint64_t) + bytes);
+  }
+
+  /// Everything published was read, as far as this side knows; looks if need be.
+  bool drained() noexcept { return limit_ - tail_ == capacity_ || (take_back(), limit_ - tail_ == capacity_); }
+  /// The reader's count made no sense: this ring cannot go on.
+  bool broken() const noexcept { return broken_; }
+
+ private:
+  std::size_t offset(std::uint64_t position) const noexcept {
+    return static_cast<std::size_t>(position) & (capacity_ - 1);
+  }
+  std::byte* at(std::uint64_t position) const noexcept { return ring_ + offset(position); }
+
+  /// Takes over what the reader gave back. False: nothing.
+  bool take_back() noexcept {
+    const std::uint64_t end = Sync::load(freed_) + capacity_;
+    if (end == limit_ || broken_) return false;
+    // Neither backwards, nor beyond what was written, nor between lines.
+    if (end - limit_ > tail_ + capacity_ - limit_ || end % ring_line != 0) {
+      broken_ = true;
+      return false;
+    }
+    for (; limit_ != end; limit_ += ring_line) Sync::clear(at(limit_));
+    return true;
+  }
+
+  std::byte* const ring_;
+  const std::size_t capacity_;
+  const typename Sync::count& freed_;
+  std::uint64_t tail_ = 0;   ///< where the next chunk begins, or the wrap before it
+  std::uint64_t start_ = 0;  ///< where the last reservation begins
+  std::uint64_t limit_;      ///< the end of what may be written
+  bool broken_ = false;
+};
+
+/// The receiving side. What it is given may change under its eyes: a chunk's word is read once, the bytes are for the
+/// caller to read once.
+template <class Sync>
+class basic_ring_reader {
+ public:
+  struct chunk {
+    chunk_kind kind;
+    const_buffer bytes;
+  };
+
+  basic_ring_reader(const_buffer ring, typename Sync::count& freed) noexcept
+      : ring_(ring.data()), capacity_(ring.size()), freed_(freed) {}
+
+  /// The oldest chunk; it stays until `pop`. Nothing: none is there, or `broken`.
+  std::optional<chunk> front() noexcept {
+    std::uint64_t word = Sync::load(at(head_));
+    if (word == 0) return std::nullopt;
+    if (kind_of(word) == chunk_kind::wrap) {
+      const std::size_t to_end = capacity_ - offset(head_);
+      if (to_end == capacity_) return refuse();  // where nobody would have a reason to wrap
+      const std::uint64_t next = Sync::load(at(head_ + to_end));
+      if (next == 0) return std::nullopt;
+      head_ += to_end;
+      word = next;
+    }
+    const std::size_t bytes = bytes_of(word);
+    const bool sound = kind_of(word) != chunk_kind::none && kind_of(word) != chunk_kind::wrap && bytes != 0 &&
+                       bytes <= capacity_ - offset(head_) - sizeof word;
+    if (!sound) return refuse();
+    size_ = whole_lines(sizeof word + bytes);
+    const const_buffer found{at(head_) + sizeof word, bytes};
+    Sync::reads(found.data(), bytes);
+    return chunk{kind_of(word), found};
+  }
+
+  /// The last `front` is not needed any more. Told to the writer a quarter of the ring at a time: telling costs a
+  /// line's journey back.
+  void pop() noexcept {
+    head_ += std::exchange(size_, 0);
+    if (head_ - given_ >= capacity_ / 4) give_back();
+  }
+  /// Tells the writer at once. True: there was something to tell.
+  bool give_back() noexcept {
+    if (given_ == head_) return false;
+    Sync::store(freed_, given_ = head_);
+    return true;
+  }
+  bool empty() const noexcept { return Sync::load(at(head_)) == 0; }
+  /// What was found made no sense: this ring cannot go on.
+  bool broken() const noexcept { return broken_; }
+
+ private:
+  std::size_t offset(std::uint64_t position) const noexcept {
+    return static_cast<std::size_t>(position) & (capacity_ - 1);
+  }
+  const std::byte* at(std::uint64_t position) const noexcept { return ring_ + offset(position); }
+  std::nullopt_t refuse() noexcept {
+    broken_ = true;
+    return std::nullopt;
+  }
+
+  const std::byte* const ring_;
+  const std::size_t capacity_;
+  typename Sync::count& freed_;
+  std::uint64_t head_ = 0;
+  std::uint64_t given_ = 0;
+  std::size_t size_ = 0;  ///< of the front, in the ring
+  bool broken_ = false;
+};
+
+}  // namespace kfx::wire
