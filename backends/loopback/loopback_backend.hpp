@@ -19,6 +19,7 @@ class loopback_backend final : public backend::backend {
   void connect(kfx::backend::context&, const kfx::backend::uri&, kfx::backend::on_connected) override;
   std::variant<std::unique_ptr<kfx::backend::listener>, kfx::backend::failure> listen(
       kfx::backend::context&, const kfx::backend::uri&, kfx::backend::on_accepted) override;
+  std::string meeting_place(kfx::backend::context& ctx) override { return offer(ctx); }
   std::string offer(kfx::backend::context&) override;
   std::variant<kfx::backend::uri, kfx::backend::failure> reach(kfx::backend::context&, const peer_identity&,
                                                                std::string_view offer) override;

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "backends/loopback/byte_ring.hpp"
-#include "backends/loopback/completions.hpp"
-#include "backends/loopback/cursor.hpp"
 #include "backends/loopback/doorbell.hpp"
 #include "backends/loopback/loopback_memory.hpp"
+#include "base/completions.hpp"
+#include "base/cursor.hpp"
 #include "kfx/backend/link.hpp"
 
 namespace kfx::loopback {

@@ -3,7 +3,7 @@
 
 #include <atomic>
 
-#include "backends/loopback/cursor.hpp"
+#include "base/cursor.hpp"
 
 namespace kfx::loopback {
 namespace {

@@ -7,10 +7,16 @@
 #include <mutex>
 #include <vector>
 
-#include "backends/loopback/completions.hpp"
+#include "base/completions.hpp"
+#include "base/cursor.hpp"
 #include "kfx/backend/remote_memory.hpp"
 
 namespace kfx::loopback {
+
+using base::completions;
+using base::copy;
+using base::cursor;
+using base::total;
 
 /// What one end of a link shares with the other. Used by both ends' threads.
 class export_table {

@@ -246,13 +246,17 @@ void manager::forget() {
 
 void manager::listen(const std::vector<std::string>& uris) {
   for (const std::string& uri : uris) open_listener(uri);
-  // So that nodes of one process find each other at their best, whatever they were named by.
-  backend::backend* local = backend::find_backend("loop");
-  if (!local) return;
-  backend::uri at;
-  at.scheme = "loop";
-  at.host = around_.ctx.node_id;
-  auto made = local->listen(around_.ctx, at, [this](backend::channel c) { accepted(std::move(c)); });
+  if (uris.empty()) return;
+  for (backend::backend* b : backend::all_backends()) open_meeting_place(*b);
+}
+
+/// So that those who came by another way find the best one.
+void manager::open_meeting_place(backend::backend& b) {
+  const std::string place = b.available(nullptr) ? b.meeting_place(around_.ctx) : std::string();
+  if (place.empty()) return;
+  const auto at = backend::uri::parse(place);
+  if (!at) return;
+  auto made = b.listen(around_.ctx, *at, [this](backend::channel c) { accepted(std::move(c)); });
   if (auto* l = std::get_if<std::unique_ptr<backend::listener>>(&made)) listeners_.push_back(std::move(*l));
 }
 

@@ -103,6 +103,7 @@ class manager {
               std::uint32_t peer_taken, const greeting& welcome);
   void link_gone(const record_ptr& rec);
   void open_listener(const std::string& text);
+  void open_meeting_place(backend::backend&);
   std::chrono::nanoseconds review(const record_ptr& rec, std::int64_t now, bool& drop);
 
   // connect.cpp

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "cm/coroutines.hpp"
-#include "wire/stream_link.hpp"
+#include "wire/make_link.hpp"
 
 namespace kfx::cm {
 namespace {
@@ -54,12 +54,7 @@ backend::failure silent(const backend::link& l) {
 
 }  // namespace
 
-raw_link::raw_link(asio::io_context& io, backend::channel c) : io_(io) {
-  if (auto* l = std::get_if<std::unique_ptr<backend::link>>(&c))
-    link_ = std::move(*l);
-  else
-    link_ = std::make_unique<wire::stream_link>(std::move(std::get<std::unique_ptr<backend::byte_stream>>(c)));
-}
+raw_link::raw_link(asio::io_context& io, backend::channel c) : io_(io), link_(wire::make_link(std::move(c))) {}
 
 raw_link::~raw_link() {
   if (link_) link_->close();

@@ -53,12 +53,13 @@ constexpr std::size_t whole_lines(std::size_t bytes) noexcept { return (bytes + 
 template <class Sync>
 class basic_ring_writer {
  public:
-  /// `ring` is all zero, a power of two and at least 4 lines; `freed` is the reader's.
+  /// `ring` is all zero, a power of two and at least 8 lines (4 for chunks of one); `freed` is the reader's.
   basic_ring_writer(std::span<std::byte> ring, const typename Sync::count& freed) noexcept
       : ring_(ring.data()), capacity_(ring.size()), freed_(freed), limit_(ring.size()) {}
 
-  /// The longest chunk that is sure to find room once the reader has caught up.
-  std::size_t max_chunk() const noexcept { return capacity_ / 4 - sizeof(std::uint64_t); }
+  /// The longest chunk that is sure to find room once the reader has caught up: it, and a gap as long before the ring's
+  /// end, fit beside the eighth of the ring that the reader may not have told of.
+  std::size_t max_chunk() const noexcept { return capacity_ / 8 * 3 - sizeof(std::uint64_t); }
 
   /// Space for a chunk of at least so many bytes and at most so many more as are at hand. Empty: no room, or `broken`.
   std::span<std::byte> reserve(std::size_t at_least, std::size_t at_most) noexcept {
@@ -157,11 +158,11 @@ class basic_ring_reader {
     return chunk{kind_of(word), found};
   }
 
-  /// The last `front` is not needed any more. Told to the writer a quarter of the ring at a time: telling costs a
-  /// line's journey back.
-  void pop() noexcept {
+  /// The last `front` is not needed any more. Told to the writer an eighth of the ring at a time, because telling
+  /// costs a line's journey back. True: it was told now.
+  bool pop() noexcept {
     head_ += std::exchange(size_, 0);
-    if (head_ - given_ >= capacity_ / 4) give_back();
+    return head_ - given_ >= capacity_ / 8 && give_back();
   }
   /// Tells the writer at once. True: there was something to tell.
   bool give_back() noexcept {

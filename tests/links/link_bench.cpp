@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "wire/stream_link.hpp"
+#include "wire/make_link.hpp"
 
 namespace kfx::test {
 
@@ -38,12 +38,6 @@ bytes random_bytes(rng& r, std::size_t size) {
 
 namespace {
 
-std::unique_ptr<backend::link> as_link(backend::channel c) {
-  if (auto* stream = std::get_if<std::unique_ptr<backend::byte_stream>>(&c))
-    return std::make_unique<wire::stream_link>(std::move(*stream));
-  return std::move(std::get<std::unique_ptr<backend::link>>(c));
-}
-
 backend::uri parsed(const std::string& text) {
   std::string why;
   auto at = backend::uri::parse(text, &why);
@@ -59,7 +53,8 @@ connected::connected(const link_place& place) : context_{io_, std::string(32, 'a
   backend::backend* const made_by = backend::find_backend(at.scheme);
   INFO("backend " << at.scheme);
   REQUIRE(made_by);
-  auto listening = made_by->listen(context_, at, [this](backend::channel c) { ends_[1] = as_link(std::move(c)); });
+  auto listening =
+      made_by->listen(context_, at, [this](backend::channel c) { ends_[1] = wire::make_link(std::move(c)); });
   if (auto* why = std::get_if<backend::failure>(&listening)) FAIL(why->why);
   listener_ = std::move(std::get<std::unique_ptr<backend::listener>>(listening));
 
@@ -71,7 +66,7 @@ connected::connected(const link_place& place) : context_{io_, std::string(32, 'a
     if (auto* failed = std::get_if<backend::failure>(&outcome))
       why = failed->why;
     else
-      ends_[0] = as_link(std::move(std::get<backend::channel>(outcome)));
+      ends_[0] = wire::make_link(std::move(std::get<backend::channel>(outcome)));
   });
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (why.empty() && !(ends_[0] && ends_[1]) && std::chrono::steady_clock::now() < deadline)

@@ -7,7 +7,7 @@
 #include <charconv>
 
 #include "support/faults.hpp"
-#include "wire/stream_link.hpp"
+#include "wire/make_link.hpp"
 
 namespace kfx::test {
 namespace {
@@ -59,7 +59,8 @@ std::uint64_t next_seed(const fault_plan& plan) {
 }
 
 channel with_faults(channel inner, const request& r) {
-  return std::make_unique<faulty_link>(as_link(std::move(inner)), r.plan, next_seed(r.plan), r.inner.to_string());
+  return std::make_unique<faulty_link>(wire::make_link(std::move(inner)), r.plan, next_seed(r.plan),
+                                       r.inner.to_string());
 }
 
 /// A connection that nobody will use: to the accepting side a stranger who says nothing and goes away again.
@@ -113,12 +114,6 @@ class faulty_listener final : public kfx::backend::listener {
 };
 
 }  // namespace
-
-std::unique_ptr<backend::link> as_link(backend::channel c) {
-  if (auto* stream = std::get_if<std::unique_ptr<backend::byte_stream>>(&c))
-    return std::make_unique<wire::stream_link>(std::move(*stream));
-  return std::move(std::get<std::unique_ptr<backend::link>>(c));
-}
 
 bool faulty_backend::available(std::string* why) const {
   const auto* const inner = kfx::backend::find_backend(inner_);

@@ -8,9 +8,6 @@
 
 namespace kfx::test {
 
-/// A connection of any kind, as a link.
-std::unique_ptr<backend::link> as_link(backend::channel);
-
 class faulty_backend final : public backend::backend {
  public:
   explicit faulty_backend(std::string inner) : inner_(std::move(inner)), name_("faulty+" + inner_) {}

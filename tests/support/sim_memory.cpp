@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "backends/loopback/cursor.hpp"
+#include "base/cursor.hpp"
 #include "support/faults.hpp"
 
 namespace kfx::test {

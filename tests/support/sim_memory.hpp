@@ -7,7 +7,7 @@
 #include <deque>
 #include <random>
 
-#include "backends/loopback/completions.hpp"
+#include "base/completions.hpp"
 #include "kfx/backend/remote_memory.hpp"
 #include "support/sim_fabric.hpp"
 

@@ -54,7 +54,7 @@ TEST_CASE("chunks of every size arrive whole and in order") {
   std::uint64_t i = 0;
   bool right = true;
   for (; i < chunks && right && !in.broken(); ++i) {
-    const std::size_t bytes = 1 + log_uniform(random, 20) % (capacity / 4 - 8);
+    const std::size_t bytes = 1 + log_uniform(random, 20) % (capacity / 8 * 3 - 8);
     (void)below(random, 100);
     std::optional<reader::chunk> c;
     while (!(c = in.front()) && !in.broken()) std::this_thread::yield();

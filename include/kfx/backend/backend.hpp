@@ -15,13 +15,14 @@
 
 #include "kfx/backend/byte_stream.hpp"
 #include "kfx/backend/link.hpp"
+#include "kfx/backend/ring_pair.hpp"
 #include "kfx/error.hpp"
 #include "kfx/options.hpp"
 
 namespace kfx::backend {
 
 /// A connection, as the transport makes it.
-using channel = std::variant<std::unique_ptr<link>, std::unique_ptr<byte_stream>>;
+using channel = std::variant<std::unique_ptr<link>, std::unique_ptr<byte_stream>, std::unique_ptr<ring_pair>>;
 
 /// `scheme://host:port/path?key=value`, percent-decoded, IPv6 hosts without their brackets.
 struct uri {
@@ -77,6 +78,9 @@ class backend {
   /// Errors: address_in_use, not_found, bad_uri, …, with a sentence that names the address.
   virtual std::variant<std::unique_ptr<listener>, failure> listen(context&, const uri&, on_accepted) = 0;
 
+  /// Where every node that listens at all also listens through this backend, so that `reach` finds it; "" when it
+  /// does not. It need not work: a listener that cannot be had is done without.
+  virtual std::string meeting_place(context&) { return {}; }
   /// What this node tells peers that reached it otherwise, so that they can reach it through this backend; ""
   /// when they cannot. Called once listeners are up.
   virtual std::string offer(context&) = 0;

@@ -9,7 +9,7 @@
 
 #include "kfx/types.hpp"
 
-namespace kfx::loopback {
+namespace kfx::base {
 
 /// A position in a list of spans. The list belongs to the caller.
 template <class Buffer>
@@ -65,4 +65,4 @@ std::size_t total(std::span<const Buffer> list) {
   return bytes;
 }
 
-}  // namespace kfx::loopback
+}  // namespace kfx::base

@@ -8,7 +8,7 @@
 
 #include "kfx/backend/frame_sink.hpp"
 
-namespace kfx::loopback {
+namespace kfx::base {
 
 /// One thread at a time. Keeps its memory, so that it allocates nothing in steady state.
 class completions {
@@ -58,4 +58,4 @@ class completions {
   bool draining_ = false;
 };
 
-}  // namespace kfx::loopback
+}  // namespace kfx::base

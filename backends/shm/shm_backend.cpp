@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "backends/shm/shm_backend.hpp"
+
+#include <sys/mman.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
+#include <cstring>
+
+#include "backends/shm/shm_handshake.hpp"
+#include "backends/shm/shm_listener.hpp"
+#include "backends/shm/shm_place.hpp"
+
+namespace kfx::shm {
+namespace {
+
+namespace asio = boost::asio;
+using kfx::backend::failure;
+using kfx::backend::uri;
+using outcome = std::variant<kfx::backend::channel, failure>;
+
+constexpr std::chrono::seconds bound(5);
+
+outcome unreachable(const place& at, int error) {
+  const std::string why = "cannot connect to shm://" + at.path() + ": " + std::strerror(error);
+  if (error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS)
+    return failure{errc::out_of_resources, why + "; raise the limit of open files (ulimit -n)"};
+  if (error == EACCES) return failure{errc::access_denied, why + "; it is another user's"};
+  return failure{errc::unreachable, why + "; check that the peer runs and listens there"};
+}
+
+asio::awaitable<outcome> connect_there(asio::io_context& io, uri u) {
+  auto understood = place_of(u);
+  if (auto* bad = std::get_if<failure>(&understood)) co_return std::move(*bad);
+  const place at = std::get<place>(std::move(understood));
+  asio::steady_timer later(io);
+  const auto until = clock::now() + bound;
+  approach way = connect_to(at);
+  while (way.again && clock::now() < until) {
+    later.expires_after(std::chrono::milliseconds(1));
+    co_await later.async_wait(asio::as_tuple(asio::use_awaitable));
+    way = connect_to(at);
+  }
+  if (way.error == ECONNREFUSED) bury(at);
+  if (way.error != 0) co_return unreachable(at, way.error);
+  auto made = co_await exchange_memory(io, std::move(way.socket), at.name, true);
+  if (auto* bad = std::get_if<failure>(&made)) co_return std::move(*bad);
+  co_return kfx::backend::channel(std::move(std::get<std::unique_ptr<kfx::backend::ring_pair>>(made)));
+}
+
+}  // namespace
+
+bool shm_backend::available(std::string* why) const {
+  const descriptor probe(::memfd_create("kfx", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!probe && why) *why = std::string("memory files cannot be made: ") + std::strerror(errno);
+  return static_cast<bool>(probe);
+}
+
+void shm_backend::connect(kfx::backend::context& ctx, const uri& u, kfx::backend::on_connected callback) {
+  asio::co_spawn(ctx.io, connect_there(ctx.io, u),
+                 [callback = std::move(callback), u](std::exception_ptr thrown, outcome o) {
+                   if (thrown)
+                     o = failure{errc::out_of_resources, u.to_string() + ": this host refused memory for the attempt"};
+                   callback(std::move(o));
+                 });
+}
+
+std::variant<std::unique_ptr<kfx::backend::listener>, failure> shm_backend::listen(kfx::backend::context& ctx,
+                                                                                   const uri& u,
+                                                                                   kfx::backend::on_accepted callback) {
+  return shm_listen(ctx.io, u, std::move(callback));
+}
+
+std::string shm_backend::meeting_place(kfx::backend::context& ctx) { return "shm://" + ctx.node_id; }
+
+std::string shm_backend::offer(kfx::backend::context& ctx) {
+  uri own;
+  own.scheme = "shm";
+  own.host = ctx.node_id;
+  const auto at = place_of(own);
+  const auto* p = std::get_if<place>(&at);
+  return p ? "shm://" + p->path() : std::string();
+}
+
+std::variant<uri, failure> shm_backend::reach(kfx::backend::context& ctx, const peer_identity& peer,
+                                              std::string_view offer) {
+  if (peer.host_id != ctx.host_id) return failure{errc::unreachable, "shm: the peer is on another host"};
+  if (offer.empty()) return failure{errc::unreachable, "shm: the peer offers no shm:// address"};
+  std::string why;
+  auto at = uri::parse(offer, &why);
+  if (!at) return failure{errc::bad_uri, "shm: the peer's offer is of no use: " + why};
+  return *std::move(at);
+}
+
+}  // namespace kfx::shm
+
+namespace kfx::backend {
+
+std::unique_ptr<backend> make_shm() { return std::make_unique<kfx::shm::shm_backend>(); }
+
+}  // namespace kfx::backend

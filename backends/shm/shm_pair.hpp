@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// Two rings between two processes of one host.
+
+#include <cstddef>
+#include <string>
+
+#include "backends/shm/descriptor.hpp"
+#include "backends/shm/segment.hpp"
+#include "kfx/backend/ring_pair.hpp"
+
+namespace kfx::shm {
+
+/// What a side writes, and the other only reads: how far it has read the other's ring, then its own ring.
+inline constexpr std::size_t ring_offset = 4096;
+inline constexpr std::size_t ring_bytes = 64 * 1024;
+inline constexpr std::size_t least_ring = 64 * 1024;
+inline constexpr std::size_t most_ring = 64 * 1024 * 1024;
+/// What both write: two words that say who sleeps.
+inline constexpr std::size_t bell_bytes = 4096;
+
+/// The mappings of one connection as one side has them, and the socket they came over. What is sent over the socket
+/// from now on means: wake up. Its hang-up is the peer's end.
+class shm_pair final : public backend::ring_pair {
+ public:
+  struct parts {
+    descriptor socket;
+    mapping own;
+    mapping peer;
+    mapping bell;
+    std::string name;
+    bool connecting = false;
+  };
+  explicit shm_pair(parts);
+  ~shm_pair() override { close(); }
+
+  const memory& map() const noexcept override { return memory_; }
+  void wake() noexcept override;
+  int native_handle() const noexcept override { return parts_.socket.get(); }
+  bool awake() noexcept override;
+  void close() noexcept override;
+  std::string describe() const override;
+
+ private:
+  parts parts_;
+  memory memory_;
+};
+
+}  // namespace kfx::shm

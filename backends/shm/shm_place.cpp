@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "backends/shm/shm_place.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+namespace kfx::shm {
+namespace {
+
+using kfx::backend::failure;
+
+std::string reason() { return std::strerror(errno); }
+
+descriptor unix_socket() { return descriptor(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }
+
+/// False: the path is too long for a socket's address.
+bool address_of(const place& p, sockaddr_un& a) {
+  const std::string path = p.path();
+  a = {};
+  a.sun_family = AF_UNIX;
+  if (path.size() >= sizeof a.sun_path) return false;
+  std::memcpy(a.sun_path, path.data(), path.size());
+  return true;
+}
+
+/// Whether nobody but this user gets in there.
+bool is_private(const std::string& directory) {
+  struct stat st {};
+  return ::lstat(directory.c_str(), &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == ::geteuid() &&
+         (st.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+}
+
+/// Where the user's own directory is made: what the system set aside for that, or where everybody may.
+std::string users_directory() {
+  std::array<std::string, 2> candidates{"", "/run/user/" + std::to_string(::geteuid())};
+  if (const char* given = std::getenv("XDG_RUNTIME_DIR")) candidates[0] = given;
+  for (const std::string& c : candidates)
+    if (!c.empty() && is_private(c)) return c + "/kfx";
+  return "/tmp/kfx-" + std::to_string(::geteuid());
+}
+
+/// Serialises those who make and take names there. Not waited for long: its holder may be stopped.
+class directory_lock {
+ public:
+  explicit directory_lock(const std::string& directory)
+      : fd_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) {
+    for (int i = 0; fd_ && i < 100 && !held_; ++i) {
+      if (i != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      held_ = ::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0;
+    }
+    struct stat st {};
+    // Somebody may have removed it between the two calls.
+    if (held_) held_ = ::fstat(fd_.get(), &st) == 0 && st.st_nlink > 0;
+  }
+  explicit operator bool() const noexcept { return held_; }
+
+ private:
+  descriptor fd_;
+  bool held_ = false;
+};
+
+enum class found { nothing, dead, alive };
+
+/// Who answers at that name.
+found look(const sockaddr_un& a) {
+  struct stat st {};
+  if (::lstat(a.sun_path, &st) != 0) return found::nothing;
+  const descriptor probe = unix_socket();
+  if (!probe) return found::alive;  // as far as one can tell
+  const int r = ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&a), sizeof a);
+  return r != 0 && errno == ECONNREFUSED && S_ISSOCK(st.st_mode) ? found::dead : found::alive;
+}
+
+void drop_directory(const place& p) {
+  if (p.own_directory) ::rmdir(p.directory.c_str());  // when it is empty
+}
+
+failure cannot_listen(const place& p, std::error_code code, const std::string& why) {
+  return {code, "cannot listen at shm://" + p.path() + ": " + why};
+}
+
+std::variant<descriptor, failure> bind_locked(const place& p, const sockaddr_un& a) {
+  switch (look(a)) {
+    case found::alive:
+      return cannot_listen(p, errc::address_in_use, "somebody else listens there, or the file is none of kfx's");
+    case found::dead:
+      ::unlink(a.sun_path);
+      break;
+    case found::nothing:
+      break;
+  }
+  descriptor s = unix_socket();
+  if (!s) return cannot_listen(p, errc::out_of_resources, "socket: " + reason());
+  if (::bind(s.get(), reinterpret_cast<const sockaddr*>(&a), sizeof a) != 0 || ::chmod(a.sun_path, 0600) != 0 ||
+      ::listen(s.get(), SOMAXCONN) != 0)
+    return cannot_listen(p, errno == EADDRINUSE ? errc::address_in_use : errc::access_denied, reason());
+  return s;
+}
+
+}  // namespace
+
+std::variant<place, failure> place_of(const kfx::backend::uri& u) {
+  if (u.host.empty() == u.path.empty() || !u.port.empty())
+    return failure{errc::bad_uri, u.to_string() + ": write shm://name or shm:///absolute/path"};
+  if (!u.path.empty()) {
+    const auto slash = u.path.rfind('/');
+    const std::string directory = slash == std::string::npos ? "" : "/" + u.path.substr(0, slash);
+    return place{directory, slash == std::string::npos ? u.path : u.path.substr(slash + 1), false};
+  }
+  if (u.host.find('/') != std::string::npos || u.host[0] == '.')
+    return failure{errc::bad_uri, u.to_string() + ": a name has no '/' and does not begin with '.'"};
+  return place{users_directory(), u.host, true};
+}
+
+std::variant<descriptor, failure> listen_at(const place& p) {
+  sockaddr_un a;
+  if (!address_of(p, a)) return cannot_listen(p, errc::bad_uri, "longer than a socket's name may be (107 bytes)");
+  for (int i = 0; i < 10; ++i) {
+    if (p.own_directory && ::mkdir(p.directory.c_str(), 0700) != 0 && errno != EEXIST)
+      return cannot_listen(p, errc::access_denied, "mkdir: " + reason());
+    if (p.own_directory && !is_private(p.directory))
+      return cannot_listen(p, errc::access_denied, "others than its owner have access to that directory; remove it");
+    const directory_lock lock(p.directory);
+    if (lock) return bind_locked(p, a);
+    if (!p.own_directory) break;
+  }
+  return cannot_listen(p, errc::access_denied, "the directory cannot be locked; does it exist?");
+}
+
+void leave(const place& p, const descriptor& listener) {
+  sockaddr_un a;
+  if (!listener || !address_of(p, a)) return;
+  const directory_lock lock(p.directory);
+  // Closed first: then whoever answers there is another one.
+  ::shutdown(listener.get(), SHUT_RDWR);
+  if (!lock) return;
+  if (look(a) == found::dead) ::unlink(a.sun_path);
+  drop_directory(p);
+}
+
+void bury(const place& p) {
+  sockaddr_un a;
+  if (!address_of(p, a)) return;
+  const directory_lock lock(p.directory);
+  if (!lock || look(a) != found::dead) return;
+  ::unlink(a.sun_path);
+  drop_directory(p);
+}
+
+approach connect_to(const place& p) {
+  approach out;
+  sockaddr_un a;
+  if (!address_of(p, a)) {
+    out.error = ENAMETOOLONG;
+    return out;
+  }
+  out.socket = unix_socket();
+  if (out.socket && ::connect(out.socket.get(), reinterpret_cast<const sockaddr*>(&a), sizeof a) == 0) return out;
+  out.error = errno;
+  out.again = out.socket && errno == EAGAIN;
+  return out;
+}
+
+bool trusted(const descriptor& socket, std::string& why) {
+  ucred who{};
+  socklen_t size = sizeof who;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) {
+    why = "its user cannot be found out: " + reason();
+    return false;
+  }
+  if (who.uid == ::geteuid() || who.uid == 0) return true;
+  why = "it is user " + std::to_string(who.uid) + "'s, and this one is user " + std::to_string(::geteuid()) + "'s";
+  return false;
+}
+
+}  // namespace kfx::shm

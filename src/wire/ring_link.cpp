@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "wire/ring_link.hpp"
+
+#include <cstring>
+#include <new>
+
+#include "kfx/error.hpp"
+
+namespace kfx::wire {
+namespace {
+
+/// A poll copies about so many bytes of bodies, then lets others have their turn.
+constexpr std::size_t piece = 256 * 1024;
+/// A peer that ended while this side spins is found after so many looks at an empty ring.
+constexpr unsigned ask_after_peer = 8192;
+
+std::error_code reset() { return std::make_error_code(std::errc::connection_reset); }
+
+std::uint32_t exchange(std::uint32_t& word, std::uint32_t v) noexcept {
+  return __atomic_exchange_n(&word, v, __ATOMIC_ACQ_REL);
+}
+
+}  // namespace
+
+// Memory order of the bell: as of loopback's doorbell. Both sides change a `wants` word by read-modify-write with
+// acquire and release, so either the sleeper sees what was published, or the waker sees that it sleeps.
+
+ring_link::ring_link(std::unique_ptr<backend::ring_pair> pair)
+    : pair_(std::move(pair)),
+      writer_(pair_->map().out, *pair_->map().out_freed),
+      reader_(pair_->map().in, *pair_->map().in_freed),
+      own_wants_(pair_->map().own_wants),
+      peer_wants_(pair_->map().peer_wants) {
+  caps_.align = 8;
+  caps_.max_window = writer_.max_chunk();
+}
+
+std::span<std::byte> ring_link::reserve(std::size_t at_least) {
+  if (closed_) return {};
+  // Behind bodies that wait nothing is built: it would come before them.
+  const auto window = lent_ == returned_ ? writer_.reserve(at_least, caps_.max_window) : std::span<std::byte>();
+  starved_ = window.empty() ? at_least : 0;
+  return window;
+}
+
+void ring_link::commit(std::size_t bytes) {
+  if (closed_ || bytes == 0) return;
+  publish(chunk_kind::frames, bytes);
+}
+
+void ring_link::publish(chunk_kind k, std::size_t bytes) noexcept {
+  writer_.publish(k, bytes);
+  unrung_ = true;
+}
+
+bool ring_link::post(const_buffer head, std::span<const const_buffer> body, backend::cookie id) {
+  if (closed_ || !sent_.prepare()) return false;
+  const std::size_t bytes = base::total(body);
+  const bool whole = head.size() + bytes <= backend::whole_limit && lent_ == returned_;
+  if (whole && post_copied(head, body, bytes, id)) return true;
+  return post_lent(head, body, bytes, id);
+}
+
+bool ring_link::post_copied(const_buffer head, std::span<const const_buffer> body, std::size_t bytes,
+                            backend::cookie id) {
+  const auto window = reserve(head.size() + bytes);
+  if (window.empty()) return false;
+  std::memcpy(window.data(), head.data(), head.size());
+  const std::array to{mutable_buffer(window.subspan(head.size(), bytes))};
+  base::cursor<const_buffer> source(body);
+  base::cursor<mutable_buffer> sink(to);
+  base::copy(source, sink, bytes);
+  publish(chunk_kind::frames, head.size() + bytes);
+  sent_.push(id);
+  return true;
+}
+
+bool ring_link::post_lent(const_buffer head, std::span<const const_buffer> body, std::size_t bytes,
+                          backend::cookie id) {
+  refused_ = lent_ - returned_ == max_bodies;
+  if (refused_) return false;
+  outgoing& o = bodies_[lent_ % max_bodies];
+  try {
+    o.list.assign(body.begin(), body.end());
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  std::memcpy(o.head.data(), head.data(), head.size());
+  o.head_size = head.size();
+  o.id = id;
+  o.from = base::cursor<const_buffer>(o.list);
+  o.left = bytes;
+  o.silent = false;
+  ++lent_;
+  push_bodies();
+  return true;
+}
+
+void ring_link::push_bodies() {
+  while (returned_ != lent_) {
+    outgoing& o = bodies_[returned_ % max_bodies];
+    if (!push_body(o)) return;
+    ++returned_;
+    o.aside.reset();
+    if (!o.silent) sent_.push(o.id);
+  }
+}
+
+/// Copies as much of it as there is room for. False: not all.
+bool ring_link::push_body(outgoing& o) {
+  const bool whole = o.head_size != 0 && o.head_size + o.left <= backend::whole_limit;
+  while (o.head_size + o.left != 0) {
+    // Full chunks: small ones would cost the reader more than they gain. A small frame is one chunk.
+    const std::size_t head = o.head_size;
+    const std::size_t body = whole || head == 0 ? std::min(o.left, caps_.max_window) : 0;
+    const auto window = writer_.reserve(head + body, head + body);
+    if (window.empty()) {
+      body_needs_ = head + body;
+      return false;
+    }
+    std::memcpy(window.data(), o.head.data(), head);
+    const std::array to{mutable_buffer(window.subspan(head, body))};
+    base::cursor<mutable_buffer> sink(to);
+    base::copy(o.from, sink, body);
+    publish(head != 0 ? chunk_kind::frames : chunk_kind::body, head + body);
+    o.head_size = 0;
+    o.left -= body;
+  }
+  return true;
+}
+
+void ring_link::ring_bell() noexcept {
+  unrung_ = false;
+  if (__atomic_fetch_and(peer_wants_, ~std::uint32_t{backend::ring_pair::data}, __ATOMIC_ACQ_REL) &
+      backend::ring_pair::data)
+    pair_->wake();
+}
+
+std::error_code ring_link::flush(backend::frame_sink& sink) {
+  if (closed_) return reset();
+  if (lent_ != returned_) push_bodies();
+  if (unrung_) ring_bell();
+  sent_.drain([&](backend::cookie id, std::error_code) { sink.on_sent(id); });
+  if (!closed_ && writer_.broken() && !error_) error_ = errc::protocol_error;
+  return error_;
+}
+
+void ring_link::peer_ended() noexcept {
+  empty_polls_ = 0;
+  if (!peer_gone_) peer_gone_ = !pair_->awake();
+}
+
+backend::link::polled ring_link::poll(backend::frame_sink& sink, unsigned budget) {
+  if (armed_) {
+    armed_ = false;
+    exchange(*own_wants_, 0);
+    peer_ended();
+  }
+  polled out;
+  out.error = closed_ ? reset() : error_;
+  if (out.error) return out;
+  sent_.drain([&](backend::cookie id, std::error_code) { sink.on_sent(id); });
+  if (lent_ != returned_) {
+    push_bodies();
+    if (unrung_) ring_bell();
+  }
+  // Asked before the ring is looked at: what the peer published before it ended is in there.
+  if (++empty_polls_ >= ask_after_peer) peer_ended();
+  const bool gone = peer_gone_;
+  piece_left_ = piece;
+  bool took = false;
+  while (!closed_ && out.frames < budget && step(sink, out)) took = true;
+  if (closed_) return out;
+  if (took || out.frames != 0) {
+    empty_polls_ = 0;
+    if (std::exchange(gave_back_, false)) {
+      const std::uint32_t room = backend::ring_pair::room;
+      if (__atomic_fetch_and(peer_wants_, ~room, __ATOMIC_ACQ_REL) & room) pair_->wake();
+    }
+  }
+  out.partial |= bulk_left_ != 0;
+  if (gone && !out.error && out.frames == 0 && !took) die(out, reset());
+  return out;
+}
+
+bool ring_link::step(backend::frame_sink& sink, polled& out) {
+  if (chunk_.empty()) {
+    const auto front = reader_.front();
+    if (!front) return reader_.broken() ? die(out, errc::protocol_error) : false;
+    kind_ = front->kind;
+    chunk_ = front->bytes;
+  }
+  // A body's pieces follow its head and nothing else does.
+  if ((kind_ == chunk_kind::body) != (bulk_left_ != 0)) return die(out, errc::protocol_error);
+  return bulk_left_ != 0 ? take_piece(sink, out) : take_frame(sink, out);
+}
+
+bool ring_link::take_frame(backend::frame_sink& sink, polled& out) {
+  // Copied before it is looked at: the peer can change what is in the ring.
+  std::array<std::byte, max_head> copy;
+  const std::size_t seen = std::min(chunk_.size(), copy.size());
+  std::memcpy(copy.data(), chunk_.data(), seen);
+  const peeked p = peek({copy.data(), seen});
+  if (p.state != peeked::ok || p.head.head_bytes() > seen) return die(out, errc::protocol_error);
+  const std::size_t head = p.head.head_bytes();
+  const std::size_t length = p.head.length;
+  if (length > chunk_.size()) return begin_bulk(sink, out, p.head, {copy.data(), head});
+  const bool wanted = sink.on_frame({copy.data(), head}, chunk_.subspan(head, length - head));
+  ++out.frames;
+  if (closed_) return false;
+  chunk_ = chunk_.subspan(std::min(chunk_.size(), (length + caps_.align - 1) & ~(caps_.align - 1)));
+  if (chunk_.empty()) pop();
+  return wanted;
+}
+
+bool ring_link::begin_bulk(backend::frame_sink& sink, polled& out, const wire::head& h, const_buffer head) {
+  if (h.length <= backend::whole_limit || chunk_.size() != head.size()) return die(out, errc::protocol_error);
+  chunk_ = {};
+  pop();
+  bulk_left_ = h.body_bytes();
+  const auto landing = sink.on_bulk(head, bulk_left_);
+  if (closed_) return false;
+  landing_ = base::cursor<mutable_buffer>(landing);
+  return true;
+}
+
+bool ring_link::take_piece(backend::frame_sink& sink, polled& out) {
+  if (piece_left_ == 0) return false;
+  if (chunk_.size() > bulk_left_) return die(out, errc::protocol_error);
+  base::cursor<const_buffer> from(std::span(&chunk_, 1));
+  const std::size_t bytes = chunk_.size();
+  base::copy(from, landing_, bytes);
+  piece_left_ -= std::min(piece_left_, bytes);
+  bulk_left_ -= bytes;
+  chunk_ = {};
+  pop();
+  if (bulk_left_ != 0) return true;
+  landing_ = {};
+  ++out.frames;
+  return sink.on_bulk_done();
+}
+
+bool ring_link::die(polled& out, std::error_code error) {
+  error_ = out.error = error;
+  return false;
+}
+
+bool ring_link::quiesce(backend::cookie id) {
+  sent_.forget(id);
+  for (std::uint64_t i = returned_; i != lent_; ++i) {
+    outgoing& o = bodies_[i % max_bodies];
+    if (o.id != id || o.silent) continue;
+    o.silent = true;
+    if (set_aside(o)) continue;
+    // Without memory for a copy the frame cannot be finished: the link ends, and the memory is as quiet.
+    close();
+    return true;
+  }
+  return true;
+}
+
+bool ring_link::set_aside(outgoing& o) {
+  o.aside.reset(new (std::nothrow) std::byte[o.left]);
+  if (!o.aside) return false;
+  const std::array to{mutable_buffer(o.aside.get(), o.left)};
+  base::cursor<mutable_buffer> sink(to);
+  base::copy(o.from, sink, o.left);
+  o.aside_bytes = {o.aside.get(), o.left};
+  o.from = base::cursor<const_buffer>(std::span(&o.aside_bytes, 1));
+  return true;
+}
+
+/// Whether somebody who was refused may ask again. Said once: who has nothing to send any more would be kept awake for
+/// ever.
+bool ring_link::has_room() {
+  if (lent_ != returned_ && !writer_.reserve(body_needs_, body_needs_).empty()) return true;
+  const bool slot = refused_ && lent_ - returned_ < max_bodies;
+  const bool space = starved_ != 0 && lent_ == returned_ && !writer_.reserve(starved_, caps_.max_window).empty();
+  if (slot) refused_ = false;
+  if (space) starved_ = 0;
+  return slot || space;
+}
+
+backend::wait_handle ring_link::arm() {
+  if (closed_ || error_ || !sent_.empty() || !chunk_.empty()) return {};
+  const bool wants_room = starved_ != 0 || lent_ != returned_;
+  exchange(*own_wants_, backend::ring_pair::data | (wants_room ? std::uint32_t{backend::ring_pair::room} : 0u));
+  armed_ = true;
+  if (!reader_.empty() || has_room()) return {};
+  return {pair_->native_handle(), true, false};
+}
+
+void ring_link::close() {
+  if (closed_) return;
+  closed_ = true;
+  sent_.clear();
+  for (; returned_ != lent_; ++returned_) bodies_[returned_ % max_bodies].aside.reset();
+  landing_ = {};
+  chunk_ = {};
+  pair_->close();
+}
+
+}  // namespace kfx::wire
