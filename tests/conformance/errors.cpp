@@ -224,7 +224,7 @@ TEST_CASE("nobody there: the op ends within its limit and names the address", "[
   CHECK(error_of(again));
 }
 
-TEST_CASE("a host name that does not resolve", "[errors][processes]") {
+TEST_CASE("a host name that does not resolve", "[errors][hosts]") {
   host client(client_options());
   const kfx::peer p = client->at(under_test().scheme() + "://no-such-host.invalid:7400");
   auto o = p.send(head.bytes(), {}, {.deadline = 20s});

@@ -8,6 +8,7 @@ const kfx::test::fixture& kfx::test::under_test() {
       .query = "seed=#&cut=3000&delay=1&partial=1",
       .harsh = "seed=#&cut=60&delay=1&partial=1&lost_acks=1&dup=1",
       .processes = true,
+      .hosts = true,
   };
   return f;
 }

@@ -67,6 +67,7 @@ std::string excluded() {
   if (!kfx::test::under_test().cuts()) without += "~[cuts]";
   if (kfx::test::under_test().cuts()) without += "~[steady]";
   if (!kfx::test::under_test().processes) without += "~[processes]";
+  if (!kfx::test::under_test().hosts) without += "~[hosts]";
   return without;
 }
 

@@ -34,7 +34,8 @@ struct fixture {
   std::string listen;      ///< '#' stands for a name that was not used before
   std::string query{};     ///< of the URIs that clients use; '#' stands for a random number
   std::string harsh{};     ///< the same, losing its links every few frames; "": this backend keeps its links
-  bool processes = false;  ///< other processes and plain sockets reach it
+  bool processes = false;  ///< other processes reach it
+  bool hosts = false;      ///< its addresses name hosts, and plain sockets reach it
 
   bool cuts() const { return !harsh.empty(); }
   std::string scheme() const { return listen.substr(0, listen.find(':')); }

@@ -6,6 +6,7 @@ const kfx::test::fixture& kfx::test::under_test() {
       .name = "tcp",
       .listen = "tcp://127.0.0.1:0",
       .processes = true,
+      .hosts = true,
   };
   return f;
 }
