@@ -8,7 +8,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <thread>
+
+#include "base/asymmetric_fence.hpp"
 
 namespace kfx::engine {
 
@@ -20,36 +21,78 @@ inline void cpu_relax() noexcept {
 #endif
 }
 
+/// A lock that costs a thread next to nothing while no other one takes it: after a while of that it is *given* to that
+/// thread, which then takes and leaves it with plain stores (an atomic read-modify-write costs about 20 cycles and the
+/// wait for all stores before it; an op would need ten). Another thread takes it away again, for which it pays with a
+/// system call (base/asymmetric_fence.hpp); whoever takes it away soon after it was given makes the next gift take
+/// longer.
+///
+/// `word_` says who may change what: 0, free; `held`, by the thread that set it; `given`, and `owner_` is whose it is.
+/// The owner's steps are: `inside_` = 1, light fence, `owner_` is still mine? To take it away: `word_` from `given` to
+/// `held`, `owner_` = null, heavy fence, wait for `inside_` = 0. Of the two fences one comes first; then either the
+/// owner sees null and steps back, or the other one sees `inside_` and waits.
 class baton {
  public:
   /// For those who can do without: stands back for who cannot. Whoever waits looks at the submission queue when it lets
-  /// go in its turn, so what was left there because of it is seen.
+  /// go in its turn, so what was left there because of it is seen. A thread that lets go of it and *then* looks at the
+  /// queue sees what was left there because it held it: see `unlock`.
   bool try_lock() noexcept {
-    std::uint32_t free = 0;
-    return word_.load(std::memory_order_seq_cst) == 0 &&
-           word_.compare_exchange_strong(free, held, std::memory_order_seq_cst);
+    if (owner_.load(std::memory_order_relaxed) == this_thread()) {
+      // Not twice. (Acquired from an owner that ended, when its thread's address is used again.)
+      if (inside_.load(std::memory_order_acquire) != 0) return false;
+      inside_.store(1, std::memory_order_relaxed);
+      base::light_fence();
+      if (owner_.load(std::memory_order_relaxed) == this_thread()) [[likely]]
+        return true;
+      inside_.store(0, std::memory_order_release);
+    }
+    return try_take();
   }
   void lock() noexcept {
-    if (try_lock()) return;
-    word_.fetch_add(waiter, std::memory_order_seq_cst);
-    for (unsigned spins = 0;; ++spins) {
-      std::uint32_t now = word_.load(std::memory_order_seq_cst);
-      if (!(now & held) && word_.compare_exchange_strong(now, (now - waiter) | held, std::memory_order_seq_cst)) return;
-      if (spins < 128)
-        cpu_relax();
-      else
-        sched_yield();
+    if (!try_lock()) wait();
+  }
+  /// Fully fenced against a look at the submission queue that follows: a submitter that pushed and then found the baton
+  /// held relies on it (partition::release). One that finds it given does not look on, but takes it away.
+  void unlock() noexcept {
+    if (inside_.load(std::memory_order_relaxed) != 0) {
+      inside_.store(0, std::memory_order_release);
+      base::light_fence();
+    } else {
+      let_go();
     }
   }
-  /// Sequentially consistent: a submitter that pushed and then found the baton held relies on the holder's look at
-  /// the submission queue after this store (partition::release).
-  void unlock() noexcept { word_.fetch_sub(held, std::memory_order_seq_cst); }
-  /// Somebody waits for it: a thread that polls without end lets it have the CPU.
-  bool wanted() const noexcept { return word_.load(std::memory_order_relaxed) >= waiter; }
+  /// It was given to this thread.
+  bool mine() const noexcept { return owner_.load(std::memory_order_relaxed) == this_thread(); }
+  /// Somebody waits for it: a thread that polls without end lets it have the CPU. Asked by its holder, mostly.
+  bool wanted() const noexcept {
+    return word_.load(std::memory_order_relaxed) >= waiter ||
+           (inside_.load(std::memory_order_relaxed) != 0 && owner_.load(std::memory_order_relaxed) == nullptr);
+  }
 
  private:
-  static constexpr std::uint32_t held = 1, waiter = 2;
+  static constexpr std::uint32_t held = 1, given = 2, waiter = 4;
+  /// So often in a row by one thread, and it is given to it; twice as often each time it was taken away too soon.
+  static constexpr std::uint32_t first_patience = 64, most_patience = 1u << 20;
+
+  static const void* this_thread() noexcept {
+    static thread_local const char here = 0;
+    return &here;
+  }
+
+  bool try_take() noexcept;
+  void wait() noexcept;
+  void let_go() noexcept;
+  void take_away() noexcept;
+
   alignas(64) std::atomic<std::uint32_t> word_{0};
+  // Of the holder.
+  const void* last_ = nullptr;  ///< who had it last
+  std::uint32_t in_a_row_ = 0;
+  std::uint32_t patience_ = first_patience;
+  std::int64_t given_at_ = 0;
+  // Another line: the owner reads the one and writes the other all the time.
+  alignas(64) std::atomic<const void*> owner_{nullptr};
+  std::atomic<std::uint32_t> inside_{0};  ///< written by the owner alone
 };
 
 }  // namespace kfx::engine

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "engine/baton.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace kfx::engine {
+namespace {
+
+/// A gift that lasted shorter was a mistake: taking it away cost more than it saved.
+constexpr std::int64_t worth_it = 1'000'000;
+
+std::int64_t now() noexcept {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+}  // namespace
+
+bool baton::try_take() noexcept {
+  std::uint32_t seen = word_.load(std::memory_order_seq_cst);
+  if (seen == 0) return word_.compare_exchange_strong(seen, held, std::memory_order_seq_cst);
+  if (seen != given || !word_.compare_exchange_strong(seen, held, std::memory_order_seq_cst)) return false;
+  take_away();
+  return true;
+}
+
+/// With `word_` held.
+void baton::take_away() noexcept {
+  patience_ = now() - given_at_ < worth_it ? std::min(2 * patience_, most_patience) : first_patience;
+  in_a_row_ = 0;
+  owner_.store(nullptr, std::memory_order_relaxed);
+  base::heavy_fence();
+  for (unsigned spins = 0; inside_.load(std::memory_order_acquire) != 0; ++spins)
+    spins < 128 ? cpu_relax() : void(sched_yield());
+}
+
+void baton::wait() noexcept {
+  word_.fetch_add(waiter, std::memory_order_seq_cst);
+  for (unsigned spins = 0;; ++spins) {
+    std::uint32_t seen = word_.load(std::memory_order_seq_cst);
+    const bool taken = !(seen & held) && word_.compare_exchange_strong(seen, ((seen & ~given) - waiter) | held,
+                                                                       std::memory_order_seq_cst);
+    if (taken) {
+      if (seen & given) take_away();
+      return;
+    }
+    spins < 128 ? cpu_relax() : void(sched_yield());
+  }
+}
+
+void baton::let_go() noexcept {
+  const void* const me = this_thread();
+  in_a_row_ = last_ == me ? in_a_row_ + 1 : 0;
+  last_ = me;
+  if (in_a_row_ >= patience_) {
+    given_at_ = now();
+    owner_.store(me, std::memory_order_relaxed);
+    std::uint32_t mine = held;
+    if (word_.compare_exchange_strong(mine, given, std::memory_order_seq_cst)) return;
+    owner_.store(nullptr, std::memory_order_relaxed);  // somebody waits for it
+  }
+  word_.fetch_sub(held, std::memory_order_seq_cst);
+}
+
+}  // namespace kfx::engine
