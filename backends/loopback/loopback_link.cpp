@@ -126,6 +126,7 @@ backend::link::polled loopback_link::poll(backend::frame_sink& sink, unsigned bu
     self_.bell.disarm();
   }
   polled out;
+  out.unsent = false;
   out.error = closed_ ? reset() : error_;
   if (out.error) return out;
   // Before looking at the ring: what the peer published before it closed is in there.

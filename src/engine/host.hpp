@@ -26,7 +26,8 @@ class host {
   virtual ~host() = default;
   virtual const options& settings() const noexcept = 0;
   virtual std::uint64_t incarnation() const noexcept = 0;
-  virtual std::shared_ptr<const handlers> current_handlers() const noexcept = 0;
+  /// They live as long as the node.
+  virtual const handlers* current_handlers() const noexcept = 0;
   /// The token published under a name, empty when there is none. Any thread.
   virtual remote_region published(std::string_view name) const = 0;
   /// The session has ops and no link. Any thread, baton held; connecting happens on the control thread.

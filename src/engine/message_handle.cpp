@@ -20,7 +20,7 @@ namespace {
 void command(op_state& m, std::uint64_t what) {
   if (m.bits.load(std::memory_order_acquire) & op_orphan) return engine::free_orphan(m);
   m.moved = what;
-  m.home->submit(m, op_command);
+  m.home->submit_message(m);
 }
 
 /// The new header may be made of the old one, which is why that is freed last.

@@ -61,7 +61,7 @@ void cancel(op_state& o) noexcept {
 }
 
 std::error_code wait(op_state& o, clock::time_point until) noexcept {
-  partition* const handler = engine::handler_of_thread();
+  partition* const handler = engine::handler_of_thread;
   // Refused even when it is done: else small transfers would pass where large ones do not. (The node of one that is
   // done may be gone.)
   if (handler && (handler == o.home || (!o.is_done() && &handler->owner() == &o.home->owner())))
@@ -81,6 +81,9 @@ void set_handler(op_state& o, void (*f)(op_state*, void*), void* arg, bool inlin
 }
 
 void release(op_state& o) noexcept {
+  // The engine is through with it: nobody else changes it any more.
+  const std::uint32_t seen = o.bits.load(std::memory_order_acquire);
+  if ((seen & op_engine_gone) && !(seen & op_queued)) return engine::free_op(o);
   const std::uint32_t others = o.bits.fetch_or(op_user_gone, std::memory_order_acq_rel);
   if ((others & op_engine_gone) && !(others & op_queued)) engine::free_op(o);
 }

@@ -37,11 +37,6 @@ std::int64_t now_ns() noexcept {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(clock::now().time_since_epoch()).count();
 }
 
-partition*& handler_of_thread() noexcept {
-  thread_local partition* p = nullptr;
-  return p;
-}
-
 partition::partition(host& h, unsigned number, std::vector<int> cpus)
     : host_(h), number_(number), cpus_(std::move(cpus)), wheel_(now_ns()) {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
@@ -97,31 +92,41 @@ void partition::resume_on(op_state& o, void* coroutine) {
 
 // --- ops
 
+namespace {
+/// By one, by the only one who changes it.
+template <class T>
+void add(std::atomic<T>& counter, T by) noexcept {
+  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+}
+}  // namespace
+
 op_state* partition::make_op(verb kind, bool user) {
   if (user) {
     const auto limit = host_.settings().max_ops;
-    while (outstanding_.load(std::memory_order_relaxed) >= limit && !handler_of_thread()) {
+    while (outstanding_.load(std::memory_order_relaxed) + waiting_.load(std::memory_order_relaxed) >= limit &&
+           !handler_of_thread) {
       if (poll(false) == 0) sched_yield();
     }
-    outstanding_.fetch_add(1, std::memory_order_relaxed);
   }
   op_state* o = allocate_op();
-  if (!o) {
-    if (user) op_gone();
-    return nullptr;
-  }
+  if (!o) return nullptr;
   o->home = this;
   o->kind = kind;
-  if (user) o->options = opt_user | opt_counted;
+  if (user) o->options = opt_user;
   return o;
 }
 
 std::uint32_t partition::publish(op_state& o, std::uint32_t also) {
   if (o.options & opt_counted) {
     o.options &= ~opt_counted;
-    op_gone();
+    add(outstanding_, ~std::uint32_t{0});
   }
   const std::uint32_t old = o.bits.fetch_or(detail::op_done | also, std::memory_order_acq_rel);
+  if (old & (detail::op_handler | detail::op_waiter)) tell(o, old);
+  return old;
+}
+
+void partition::tell(op_state& o, std::uint32_t old) {
   if (old & detail::op_handler) {
     if (old & detail::op_inline)
       o.on_done(&o, o.on_done_arg);
@@ -132,14 +137,12 @@ std::uint32_t partition::publish(op_state& o, std::uint32_t also) {
     futex_wake(o.bits);
     if (!threaded_) wake();
   }
-  return old;
 }
 
 namespace {
 constexpr std::uint32_t pooled = opt_header_pooled | opt_list_pooled | opt_reply_pooled;
 
-void release_resources(op_state& o) noexcept {
-  if (!(o.options & pooled)) return;
+void release_pooled(op_state& o) noexcept {
   if (o.options & opt_header_pooled) {
     // Messages and what became of them note the size of their block in `offset`.
     const bool was_message = o.kind == verb::message || o.kind == verb::reply || o.kind == verb::result;
@@ -149,6 +152,10 @@ void release_resources(op_state& o) noexcept {
   if (o.options & opt_reply_pooled)
     pool_free(const_cast<const_buffer*>(o.reply_list), o.reply_fragments * sizeof(const_buffer));
   o.options &= ~pooled;
+}
+
+inline void release_resources(op_state& o) noexcept {
+  if (o.options & pooled) release_pooled(o);
 }
 }  // namespace
 
@@ -186,49 +193,79 @@ void partition::free_engine_part(op_state& o) {
 
 // --- submissions
 
+/// Where somebody else has the baton: he looks after letting go.
+void partition::push(op_state& o) {
+  submissions_.push(&o);
+  if (!baton_.try_lock()) return;
+  drain();
+  submitted(false);
+}
+
 void partition::submit(op_state& o, std::uint32_t wish) {
-  if (!(o.bits.fetch_or(wish | detail::op_queued, std::memory_order_acq_rel) & detail::op_queued)) take_in(o);
+  if (!(o.bits.fetch_or(wish | detail::op_queued, std::memory_order_acq_rel) & detail::op_queued)) push(o);
 }
 
 void partition::submit_fresh(op_state& o) {
-  o.bits.store(o.bits.load(std::memory_order_relaxed) | detail::op_fresh | detail::op_queued,
-               std::memory_order_relaxed);
-  take_in(o);
+  if (!baton_.try_lock()) {
+    o.bits.store(o.bits.load(std::memory_order_relaxed) | detail::op_fresh | detail::op_queued,
+                 std::memory_order_relaxed);
+    if (o.options & opt_user) waiting_.fetch_add(1, std::memory_order_relaxed);
+    return push(o);
+  }
+  drain();
+  const bool busy = o.owner->busy();
+  start(o);
+  submitted(busy);
 }
 
-void partition::take_in(op_state& o) {
-  if (handler_of_thread() == this) {  // taken up when the handler returns, together with what else it asks for
-    submissions_.push(&o);
-    return;
+void partition::submit_message(op_state& m) {
+  if (!baton_.try_lock()) return submit(m, detail::op_command);
+  drain();
+  m.owner->finish_message(m);
+  submitted(false);
+}
+
+/// Lets go of the baton for who asked for something. `busy`: there were ops under way.
+void partition::submitted(bool busy) {
+  // In a handler: it goes out when that returns, together with what else it asks for; or before, if somebody polls.
+  if (handler_of_thread == this && sleeping_.load(std::memory_order_relaxed) == 0) {
+    for (;;) {
+      baton_.unlock();
+      if (submissions_.empty() || !baton_.try_lock()) return;
+      drain();
+    }
   }
-  if (!baton_.try_lock()) {
-    submissions_.push(&o);
-    if (!baton_.try_lock()) return;  // its holder looks after letting go
-    drain();
-  } else {
-    drain();
-    session* s = o.owner;
-    const bool busy = s && s->busy();
-    dispatch(o);
-    // With ops under way and somebody polling, the next round sends this with what else has come by then.
-    const bool polled = sleeping_.load(std::memory_order_relaxed) == 0 && in_handlers() == 0;
-    if (busy && polled && ++deferred_ < 32) return release();
-  }
+  // With ops under way and somebody polling, the next round sends this with what else has come by then.
+  const bool polled = sleeping_.load(std::memory_order_relaxed) == 0 && in_handlers() == 0;
+  if (busy && polled && ++deferred_ < 32) return release();
   deferred_ = 0;
   leave();
 }
 
-void partition::release(bool restless) {
+void partition::start(op_state& o) {
+  if (o.options & opt_user) {
+    o.options |= opt_counted;
+    add(outstanding_, std::uint32_t{1});
+  }
+  o.owner->start(o);
+}
+
+void partition::release_and_wake(bool restless) {
   for (;;) {
     const bool asleep = sleeping_.load(std::memory_order_relaxed) > 0;
-    const bool must_wake = (work_ready_.load(std::memory_order_relaxed) && (asleep || napping_.load())) ||
-                           (asleep && (!dirty_.empty() || restless));
+    const bool must_wake = (asleep && (restless || !dirty_.empty() || work_ready_.load(std::memory_order_relaxed))) ||
+                           (napping_.load(std::memory_order_relaxed) && work_ready_.load(std::memory_order_relaxed));
     baton_.unlock();
     if (must_wake) wake();
     if (submissions_.empty() || !baton_.try_lock()) return;
-    drain();
-    restless = settle_down();
+    restless = settle_submitted();
   }
+}
+
+bool partition::settle_submitted() {
+  drain();
+  flush_dirty();
+  return sleeping_.load(std::memory_order_relaxed) != 0 && settle_down();
 }
 
 void partition::drain() {
@@ -253,13 +290,14 @@ void partition::dispatch(op_state& o) {
   constexpr std::uint32_t wishes = detail::op_fresh | detail::op_cancel | detail::op_command;
   constexpr std::uint32_t gone = detail::op_user_gone | detail::op_engine_gone;
   std::uint32_t bits = o.bits.load(std::memory_order_acquire);
+  if ((bits & detail::op_fresh) && (o.options & opt_user)) waiting_.fetch_sub(1, std::memory_order_relaxed);
   if ((bits & (wishes | detail::op_engine_gone)) == detail::op_fresh) {
     // The usual case. Nobody but this thread gives up the engine's part of it, so it may leave the queue at once.
-    if (o.bits.compare_exchange_strong(bits, bits & ~(detail::op_fresh | detail::op_queued))) return o.owner->start(o);
+    if (o.bits.compare_exchange_strong(bits, bits & ~(detail::op_fresh | detail::op_queued))) return start(o);
   }
   do {
     bits = o.bits.fetch_and(~wishes, std::memory_order_acq_rel);
-    if (bits & detail::op_fresh) o.owner->start(o);
+    if (bits & detail::op_fresh) start(o);
     if ((bits & detail::op_cancel) && !o.is_done())
       o.owner->cancel(o, make_error_code(o.kind == verb::offer ? errc::revoked : errc::cancelled));
     if ((bits & detail::op_command) && o.is_done()) ready_op(o);

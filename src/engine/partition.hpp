@@ -26,7 +26,7 @@ namespace kfx::engine {
 std::int64_t now_ns() noexcept;
 
 /// The partition whose handler this thread runs, or null.
-partition*& handler_of_thread() noexcept;
+inline constinit thread_local partition* handler_of_thread = nullptr;
 
 class partition final : public std::enable_shared_from_this<partition> {
  public:
@@ -42,7 +42,8 @@ class partition final : public std::enable_shared_from_this<partition> {
   void submit_fresh(detail::op_state&);
   /// An op_state that counts against max_ops when `user`; waits (driving) for room unless in a handler.
   detail::op_state* make_op(detail::verb, bool user);
-  void op_gone() noexcept { outstanding_.fetch_sub(1, std::memory_order_relaxed); }
+  /// Hands back a message whose holder said what its answer is.
+  void submit_message(detail::op_state&);
   /// Runs `f` with the baton held.
   template <class F>
   auto with_baton(F f) {
@@ -101,16 +102,31 @@ class partition final : public std::enable_shared_from_this<partition> {
   void remove_session(session&);
   const std::vector<std::shared_ptr<session>>& sessions() const noexcept { return sessions_; }
   void make_hot(session&);
-  void make_dirty(session&);
+  void make_dirty(session& s) {
+    if (s.dirty) return;
+    s.dirty = true;
+    dirty_.push_back(&s);
+  }
   bool watch_link(session&);  ///< its descriptor joins the set to sleep on
   void unwatch_link(session&);
-  void ready_strand(strand&);
+  void ready_strand(strand& s) {
+    s.ready = true;
+    s.next = nullptr;
+    (ready_last_ ? ready_last_->next : ready_first_) = &s;
+    ready_last_ = &s;
+    work_ready_.store(true, std::memory_order_relaxed);
+  }
   void ready_op(detail::op_state&);  ///< its on_done is to run
-  void after_done(op_id, bool ok);
+  /// An op ended; others may have waited for it.
+  void after_done(op_id id, bool ok) {
+    if (!ok || !after_waiters_.empty()) wake_waiters_of(id, ok);
+  }
   /// Its result stands; `also`: bits to set in the same breath. The bits before.
   std::uint32_t publish(detail::op_state&, std::uint32_t also = 0);
+  void tell(detail::op_state&, std::uint32_t who);
   void publish_and_free(detail::op_state&);  ///< its success stands, and the wire is through with it
   void free_engine_part(detail::op_state&);  ///< neither wire nor session refers to it any more
+  void wake_waiters_of(op_id, bool ok);
   void forget_waiter(detail::op_state&);
   void end_waiters(session&, std::error_code, bool all);
   template <class F>
@@ -132,22 +148,43 @@ class partition final : public std::enable_shared_from_this<partition> {
     std::atomic<std::uint64_t> serial{0};  ///< odd: it runs a handler
   };
 
-  void take_in(detail::op_state&);
-  void release(bool restless = false);
-  void leave();
+  void push(detail::op_state&);
+  void start(detail::op_state&);
+  void submitted(bool busy);
+  void release(bool restless = false) {
+    if (nobody_sleeps() && !restless) {
+      baton_.unlock();
+      // Whoever takes the baton now takes what was submitted meanwhile as well.
+      if (submissions_.empty() || !baton_.try_lock()) return;
+      restless = settle_submitted();
+    }
+    release_and_wake(restless);
+  }
+  bool nobody_sleeps() const noexcept {
+    return sleeping_.load(std::memory_order_relaxed) == 0 && !napping_.load(std::memory_order_relaxed);
+  }
+  bool settle_submitted();
+  void release_and_wake(bool restless);
+  /// For somebody who does not come back soon. If the engine's own thread sleeps, nobody else would send what is ready
+  /// or look at links that a poll disarmed.
+  void leave() {
+    flush_dirty();
+    release(sleeping_.load(std::memory_order_relaxed) != 0 && settle_down());
+  }
   bool settle_down();
   void drain();
   void dispatch(detail::op_state&);
-  std::size_t one_round(std::int64_t now);
+  std::size_t one_round();
   void begin_round();
-  std::size_t look(std::int64_t now);
-  void end_round(std::size_t frames, std::int64_t now);
-  std::size_t run_ready(std::int64_t begun);
+  std::size_t look();
+  void end_round(std::size_t frames);
+  std::size_t run_ready();
   bool run_one(std::int64_t& now, bool first);
   void handler_begins() noexcept;
   void handler_ends() noexcept;
   std::uint32_t in_handlers() const noexcept { return static_cast<std::uint32_t>(handlers_.load()); }
   void run_strand(strand&, detail::op_state* chain);
+  void handle(strand&, detail::op_state* chain);
   detail::op_state* next_done();
   strand* next_strand(detail::op_state*& chain);
   void flush_dirty() {
@@ -155,6 +192,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   }
   void flush_all_dirty();
   void find_active(int timeout_ms);
+  void look_around();
   void became_ready(std::uint64_t tag);
   bool cool(session&);
   void drop_hot(std::size_t i);
@@ -178,7 +216,8 @@ class partition final : public std::enable_shared_from_this<partition> {
   const std::vector<int> cpus_;
   baton baton_;
   base::mpsc_stack<detail::op_state, &detail::op_state::next> submissions_;
-  std::atomic<std::uint32_t> outstanding_{0};
+  std::atomic<std::uint32_t> outstanding_{0};  ///< users' ops; changed with the baton
+  std::atomic<std::uint32_t> waiting_{0};      ///< of them, those in the submission queue
 
   std::vector<std::shared_ptr<session>> sessions_;
   std::vector<std::shared_ptr<session>> leaving_;  ///< removed while handlers of theirs run
@@ -194,6 +233,8 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::size_t failed_at_ = 0;
   std::uint64_t looks_ = 0;  ///< at the links in use; what is due next, counted in them:
   std::uint64_t look_around_at_ = 0;
+  std::uint32_t look_around_ = 32;
+  std::int64_t looked_around_ = 0;
   std::uint64_t expire_at_ = 0;
 
   strand* ready_first_ = nullptr;
@@ -218,8 +259,9 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::vector<std::unique_ptr<engine_thread>> threads_;
   std::atomic<engine_thread*> leader_{nullptr};
   std::atomic<bool> stopping_{false};
-  std::atomic<std::uint64_t> handlers_{0};  ///< low half: how many run; high half: how many began or ended
-  bool slow_callbacks_ = false;             ///< the last completion that ran in a burst took long
+  /// Low half: how many run; high half: how many began or ended. Changed with the baton.
+  std::atomic<std::uint64_t> handlers_{0};
+  bool slow_callbacks_ = false;  ///< the last completion that ran in a burst took long
   std::uint64_t watched_serial_ = 0;
   bool threaded_ = false;
 };

@@ -89,8 +89,7 @@ void partition::wait_after(op_state& o) {
     o.owner->enqueue_started(o);
 }
 
-/// An op ended; others may have waited for it.
-void partition::after_done(op_id id, bool ok) {
+void partition::wake_waiters_of(op_id id, bool ok) {
   if (!ok) {
     failed_recently_[failed_at_] = id;
     failed_at_ = (failed_at_ + 1) % failed_recently_.size();

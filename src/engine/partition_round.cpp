@@ -16,35 +16,33 @@ namespace kfx::engine {
 using detail::op_state;
 
 namespace {
-constexpr unsigned poll_budget = 64;  // frames a session gets before the next one has its turn
-constexpr unsigned look_around = 32;  // looks at the hot links between two at the others
-constexpr std::size_t stream = 4;     // frames in one look that show that more are coming
-constexpr unsigned most_looks = 4;    // before what they ask for leaves
+constexpr unsigned poll_budget = 64;         // frames a session gets before the next one has its turn
+constexpr std::int64_t look_every = 10'000;  // ns between two looks at the links that are not hot
+constexpr std::uint32_t least_around = 8, most_around = 1024;
+constexpr std::size_t stream = 4;   // frames in one look that show that more are coming
+constexpr unsigned most_looks = 4;  // before what they ask for leaves
 // Polls with frames after which a link leaves the set to sleep on: what wakes nobody still costs each arrival.
 constexpr unsigned stays_hot = 64;
 }  // namespace
 
 /// What came over its link.
-inline unsigned session::poll(unsigned budget, std::int64_t now) {
+[[gnu::always_inline]] inline unsigned session::poll(unsigned budget) {
   if (!link_) return 0;
-  round_now_ = std::max(round_now_, now);  // another thread may have been here with a later one
+  timed_ = false;
   const auto r = link_->poll(*this, budget);
+  unsent_ |= r.unsent;
+  if (r.frames == 0 && !r.partial && !r.error && !doomed_) return 0;
   if (r.frames != 0) {
     probes_ = 0;
-    home->make_dirty(*this);
+    if (has_to_send()) home->make_dirty(*this);
   }
   if (r.frames != 0 || r.partial) {
+    see_time();
     last_heard_ = round_now_;
     cold_polls = 0;
   }
   if (r.error || doomed_) end_link(r.error);
   return r.frames + (r.partial ? 1 : 0);
-}
-
-void partition::make_dirty(session& s) {
-  if (s.dirty) return;
-  s.dirty = true;
-  dirty_.push_back(&s);
 }
 
 void partition::make_hot(session& s) {
@@ -57,63 +55,81 @@ void partition::make_hot(session& s) {
 void partition::flush_all_dirty() {
   for (std::size_t i = 0; i < dirty_.size(); ++i) {
     session& s = *dirty_[i];
-    s.pump();
-    s.poll_over();
-    s.flush();
+    s.send_all();
     s.dirty = false;
-    if (s.link()) make_hot(s);
+    if (!s.hot) make_hot(s);
     if (s.pending()) again_.push_back(&s);
   }
   dirty_.clear();
+  if (again_.empty()) return;
   for (session* s : again_) make_dirty(*s);
   again_.clear();
 }
 
-inline void partition::begin_round() {
-  drain();
+[[gnu::always_inline]] inline void partition::begin_round() {
+  if (!submissions_.empty()) drain();
   flush_dirty();
   // The leader naps on the doorbell, which only this empties.
   const bool due = looks_ >= look_around_at_ && (watched_ != 0 || napping_.load(std::memory_order_relaxed));
   if (!due && !hot_.empty()) return;
-  look_around_at_ = looks_ + look_around;
+  look_around();
+}
+
+/// Asks the kernel for links that are not looked at each time. About as often as `look_every` says, which is counted in
+/// looks, because a clock costs as much as a look.
+void partition::look_around() {
+  const std::int64_t now = now_ns();
+  if (now - looked_around_ < look_every)
+    look_around_ = std::min(2 * look_around_, most_around);
+  else
+    look_around_ = std::max(look_around_ / 2, least_around);
+  looked_around_ = now;
+  look_around_at_ = looks_ + look_around_;
   find_active(0);
 }
 
 /// What came over the links in use.
-inline std::size_t partition::look(std::int64_t now) {
+[[gnu::always_inline]] inline std::size_t partition::look() {
   ++looks_;
   std::size_t n = 0;
   for (std::size_t i = 0; i < hot_.size();) {
     session& s = *hot_[i];
-    const unsigned got = s.poll(poll_budget, now);
+    const unsigned got = s.poll(poll_budget);
     n += got;
-    if (got != 0 && s.watched_fd >= 0 && !exposed_ && ++s.busy_polls > stays_hot) unwatch_link(s);
-    const bool cold = got == 0 && ++s.cold_polls > (hot_.size() > 8 ? 200u : 4000u);
-    if (!s.link() || (cold && cool(s))) {
+    if (got != 0 && s.watched_fd >= 0 && !exposed_.load(std::memory_order_relaxed) && ++s.busy_polls > stays_hot)
+      unwatch_link(s);
+    if (got == 0 && ++s.cold_polls > 200) [[unlikely]] {
+      if ((hot_.size() > 8 || s.cold_polls > 4000) && cool(s)) {
+        drop_hot(i);
+        continue;
+      }
+    }
+    if (!s.link()) {
       drop_hot(i);
       continue;
     }
     if (s.blocked() || s.ack_waits()) {  // room may have come, patience be at its end
+      s.see_time();
       s.pump();
       s.poll_over();
     }
-    s.flush();
+    if (s.unsent()) s.flush();
     ++i;
   }
   return n;
 }
 
 /// After a look: deadlines, not each time while frames come.
-inline void partition::end_round(std::size_t frames, std::int64_t now) {
+[[gnu::always_inline]] inline void partition::end_round(std::size_t frames) {
   if (wheel_.empty() || (frames != 0 && looks_ < expire_at_)) return;
   expire_at_ = looks_ + 8;
-  expire(now);
+  expire(now_ns());
 }
 
-inline std::size_t partition::one_round(std::int64_t now) {
+inline std::size_t partition::one_round() {
   begin_round();
-  const std::size_t n = look(now);
-  end_round(n, now);
+  const std::size_t n = look();
+  end_round(n);
   return n;
 }
 
@@ -140,14 +156,8 @@ void partition::hand_back() {
   leave();
 }
 
-/// Lets go of the baton for somebody who does not come back soon. If the engine's own thread sleeps, nobody else would
-/// send what is ready or look at links that a poll disarmed.
-void partition::leave() { release(settle_down()); }
-
 /// Sends what is ready and, for one that sleeps, arms what was polled. True: a link is left that must be polled.
 bool partition::settle_down() {
-  flush_dirty();
-  if (sleeping_.load() == 0) return false;
   cool_all();
   return !hot_.empty();
 }
@@ -178,21 +188,19 @@ std::size_t partition::poll(bool handlers) {
     sleeping_.fetch_sub(1);
     find_active(0);
   }
-  std::int64_t now = now_ns();
   begin_round();
   std::size_t n = 0;
   for (unsigned looks = 0; looks < most_looks; ++looks) {
-    const std::size_t got = look(now);
-    end_round(got, now);
+    const std::size_t got = look();
+    end_round(got);
     n += got;
     const bool ready = handlers && work_ready_.load(std::memory_order_relaxed);
     if (ready) {
       if (looks != 0) flush_dirty();  // what the handlers of the look before asked for
-      n += run_ready(now);
+      n += run_ready();
     }
     // A burst comes in pieces: one ack, and one burst of what it made possible, for all of it, unless somebody waits.
     if (got < stream || baton_.wanted() || !submissions_.empty()) break;
-    if (ready) now = now_ns();
   }
   leave();
   return n;
@@ -210,7 +218,7 @@ bool partition::wait_for(op_state& o, std::int64_t until) {
   for (unsigned round = 0; !(done = o.is_done()); ++round) {
     bool moved = false;
     if (baton_.try_lock()) {
-      moved = one_round(now) != 0;
+      moved = one_round() != 0;
       if (!o.is_done()) flush_dirty();
       release();
     } else if (++refused % 64 == 0 || baton_.wanted()) {
@@ -251,18 +259,18 @@ void partition::block_on(op_state& o, std::int64_t until) {
 }
 
 void partition::wait_quiet(op_state& o) {
-  partition* const outer = handler_of_thread();
-  handler_of_thread() = nullptr;  // frames, not handlers: no wait can come back to this handler
+  partition* const outer = handler_of_thread;
+  handler_of_thread = nullptr;  // frames, not handlers: no wait can come back to this handler
   while (!o.is_done()) {
     if (baton_.try_lock()) {
-      one_round(now_ns());
+      one_round();
       flush_dirty();
       release();
     }
     if (!o.is_done()) sched_yield();
   }
   hand_back();
-  handler_of_thread() = outer;
+  handler_of_thread = outer;
 }
 
 }  // namespace kfx::engine

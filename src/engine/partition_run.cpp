@@ -29,14 +29,6 @@ constexpr unsigned together = 16;             // handlers whose requests and ans
 constexpr std::int64_t short_handler = 4000;  // ns: about what a burst costs
 }  // namespace
 
-void partition::ready_strand(strand& s) {
-  s.ready = true;
-  s.next = nullptr;
-  (ready_last_ ? ready_last_->next : ready_first_) = &s;
-  ready_last_ = &s;
-  work_ready_.store(true, std::memory_order_relaxed);
-}
-
 void partition::ready_op(op_state& o) {
   o.timer.next = nullptr;
   (done_last_ ? done_last_->next : done_first_) = &o.timer;
@@ -44,7 +36,7 @@ void partition::ready_op(op_state& o) {
   work_ready_.store(true, std::memory_order_relaxed);
 }
 
-op_state* partition::next_done() {
+inline op_state* partition::next_done() {
   if (!done_first_) return nullptr;
   op_state* o = detail::from_timer(done_first_);
   done_first_ = done_first_->next;
@@ -53,7 +45,7 @@ op_state* partition::next_done() {
   return o;
 }
 
-strand* partition::next_strand(op_state*& chain) {
+inline strand* partition::next_strand(op_state*& chain) {
   strand* s = ready_first_;
   if (!s) return nullptr;
   ready_first_ = s->next;
@@ -72,22 +64,30 @@ strand* partition::next_strand(op_state*& chain) {
   return s;
 }
 
-void partition::handler_begins() noexcept {
+/// Counted before the watch is asked for, so that one that is just ending its watch sees it (host::watch_handlers).
+inline void partition::handler_begins() noexcept {
   if (own_serial)  // nobody else writes it
     own_serial->store(own_serial->load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  // Counted before the watch is asked for, so that one that is just ending its watch sees it.
-  handlers_.fetch_add(one_change + 1, std::memory_order_seq_cst);
+  handlers_.store(handlers_.load(std::memory_order_relaxed) + one_change + 1, std::memory_order_relaxed);
   host_.watch_handlers();
 }
 
-void partition::handler_ends() noexcept {
-  handlers_.fetch_add(one_change - 1, std::memory_order_relaxed);
+inline void partition::handler_ends() noexcept {
+  handlers_.store(handlers_.load(std::memory_order_relaxed) + one_change - 1, std::memory_order_relaxed);
   if (own_serial) own_serial->store(own_serial->load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
+namespace {
+/// Since `now`, which is brought up to date.
+bool took_long(std::int64_t& now) noexcept {
+  const std::int64_t begun = std::exchange(now, now_ns());
+  return now - begun > short_handler;
+}
+}  // namespace
+
 /// One completion or one lane's messages; the baton is let go of meanwhile. False: nothing was ready. `now`: when the
-/// one before ended; brought up to date unless this is the `first` and the only one, which holds nobody up.
-bool partition::run_one(std::int64_t& now, bool first) {
+/// one before ended; brought up to date, unless this is the only one: that holds nobody up.
+inline bool partition::run_one(std::int64_t& now, bool only) {
   // What short handlers asked for does not wait for one of those that block.
   if (done_first_ ? slow_callbacks_ : ready_first_ && ready_first_->slow) flush_dirty();
   op_state* done = next_done();
@@ -95,34 +95,40 @@ bool partition::run_one(std::int64_t& now, bool first) {
   strand* s = done ? nullptr : next_strand(chain);
   work_ready_.store(done_first_ || ready_first_, std::memory_order_relaxed);
   if (!done && !s) return false;
-  const bool messages = chain != nullptr;
-  const kfx::lane lane = messages ? chain->lane : default_lane;
-  if (s) ++s->owner->running_strands;
-  release();
   handler_begins();
-  partition* const outer = std::exchange(handler_of_thread(), this);
-  if (done)
+  if (done) {
+    release();
+    partition* const outer = std::exchange(handler_of_thread, this);
     done->on_done(done, done->on_done_arg);
-  else
+    handler_of_thread = outer;
+    baton_.lock();
+    if (!only) slow_callbacks_ = took_long(now);
+  } else {
     run_strand(*s, chain);
-  handler_of_thread() = outer;
+    if (!only) s->slow = took_long(now);
+    if (--s->owner->running_strands == 0 && !leaving_.empty()) forget_left();
+  }
   handler_ends();
-  baton_.lock();
-  if (!first || work_ready_.load(std::memory_order_relaxed)) {
-    const std::int64_t begun = std::exchange(now, now_ns());
-    (s ? s->slow : slow_callbacks_) = now - begun > short_handler;
-  }
-  if (s) {
-    s->running = false;
-    if (s->head && !s->ready) ready_strand(*s);
-  }
-  drain();
-  if (messages) s->owner->handler_returned(lane);
-  if (s && --s->owner->running_strands == 0 && !leaving_.empty()) forget_left();
+  if (!submissions_.empty()) drain();
   return true;
 }
 
-void partition::run_strand(strand& s, op_state* chain) {
+/// The messages of a lane, to their handler. The baton is let go of meanwhile.
+inline void partition::run_strand(strand& s, op_state* chain) {
+  const bool messages = chain != nullptr;
+  const kfx::lane lane = messages ? chain->lane : default_lane;
+  ++s.owner->running_strands;
+  release();
+  partition* const outer = std::exchange(handler_of_thread, this);
+  handle(s, chain);
+  handler_of_thread = outer;
+  baton_.lock();
+  s.running = false;
+  if (s.head && !s.ready) ready_strand(s);
+  if (messages) s.owner->handler_returned(lane);
+}
+
+inline void partition::handle(strand& s, op_state* chain) {
   const auto handlers = host_.current_handlers();
   while (chain) {
     op_state* m = chain;
@@ -150,12 +156,15 @@ std::shared_ptr<detail::region_state> partition::region_of(std::uint64_t key) {
 }
 
 /// What short handlers ask for leaves together; what a longer one asked for does not wait for the next.
-std::size_t partition::run_ready(std::int64_t begun) {
+std::size_t partition::run_ready() {
   std::size_t n = 0;
-  std::int64_t now = begun;
-  while (n < ready_budget && run_one(now, n == 0)) {
+  const bool only = !done_first_ ? ready_first_ == ready_last_ : !ready_first_ && done_first_ == done_last_;
+  std::int64_t now = only ? 0 : now_ns();
+  std::int64_t begun = now;
+  while (n < ready_budget && run_one(now, only && n == 0)) {
     ++n;
     if (!work_ready_.load(std::memory_order_relaxed)) return n;  // the caller sends the rest
+    if (now == 0) now = begun = now_ns();
     if (n % together != 0 && now - begun < short_handler) continue;
     flush_dirty();
     begun = now;

@@ -121,12 +121,26 @@ class session final : public detail::peer_state,
   void start(detail::op_state&);  ///< a fresh op: to its lane
   void cancel(detail::op_state&, std::error_code why);
   void share_offer(detail::op_state&, remote_region::fields&);
-  void enqueue_started(detail::op_state&);    ///< what it came after took effect
-  void hand_over(detail::op_state& message);  ///< to its handler
-  void finish_message(detail::op_state&);     ///< a message's handler side said what to answer
-  void pump();                                ///< emits what may be emitted
+  void enqueue_started(detail::op_state&);     ///< what it came after took effect
+  void hand_over(detail::op_state& message) {  ///< to its handler
+    message.stage = stage_wire;
+    wire_.push_back(message);
+  }
+  void finish_message(detail::op_state&);  ///< a message's handler side said what to answer
+  void pump();                             ///< emits what may be emitted
+  /// Something is to leave, an ack if nothing else.
+  bool has_to_send() const noexcept {
+    return unsent_ || blocked_ || pong_owed_ || rx_taken_ != rx_told_ || !nothing_waits();
+  }
+  void send_all();                         ///< the same, with acks that are owed, and has the link send it
   std::error_code flush();
-  unsigned poll(unsigned budget, std::int64_t now);
+  unsigned poll(unsigned budget);
+  /// Once a burst, when something came.
+  void see_time() noexcept {
+    if (!timed_) ask_time();
+  }
+  void ask_time() noexcept;
+  bool unsent() const noexcept { return unsent_; }
   void poll_over();    ///< after a burst: acks that are owed
   void settle_acks();  ///< before sleeping: acks that nobody waits for
   void strand_done(strand&);
@@ -138,7 +152,9 @@ class session final : public detail::peer_state,
   /// Acks are wanted that a message still holds back.
   bool ack_waits() const noexcept { return ack_urgent_ && !open_.empty(); }
   /// A handler of that lane returned: messages it kept do not hold back acks.
-  void handler_returned(kfx::lane);
+  void handler_returned(kfx::lane l) {
+    if (!open_.empty()) leave_kept_behind(l);
+  }
   /// There is something to emit, and room as far as is known.
   bool pending() const noexcept { return link_ && !blocked_ && (round_first_ || !express_.empty()); }
   bool dirty = false;  ///< in the partition's flush list
@@ -194,9 +210,20 @@ class session final : public detail::peer_state,
   void express(detail::op_state&);
   detail::op_state* make_express(wire::type, std::uint32_t op, kfx::lane);
   void enqueue(detail::op_state&);
+  void enqueue_inline(detail::op_state&);
   lane_queue& list_of(const detail::op_state&);
   void move_to_wire(detail::op_state&, std::uint8_t stage);
-  lane_queue& queue(kfx::lane, bool answers);
+  void emitted_whole(detail::op_state&);
+  /// Neither repeats nor results nor ops.
+  bool nothing_waits() const noexcept {
+    return !round_first_ && !express_.head && !credit_first_ && replay_at_ == log_.size();
+  }
+  lane_queue& queue(kfx::lane lane, bool answers) {
+    if (lane == default_lane) [[likely]]
+      return answers ? answer0_ : request0_;
+    return other_queue(lane, answers);
+  }
+  lane_queue& other_queue(kfx::lane, bool answers);
   void wake(lane_queue&);
   void wake_all();
   void wake_for_credits();
@@ -205,11 +232,17 @@ class session final : public detail::peer_state,
 
   // session_build.cpp: frames
   bool build(const tx_entry&);
+  bool build_inline(const tx_entry&);
+  bool build_empty(const tx_entry&, wire::head&);
+  bool build_large_send(detail::op_state&, wire::head&);
   bool put_frame(wire::head h, std::span<const std::uint64_t> ext, std::span<const const_buffer> body,
                  std::uint64_t body_bytes, detail::op_state* owner);
+  bool put_small(wire::head h, const_buffer first, const_buffer second);
+  void put_ack(wire::head&) noexcept;
   std::byte* space(std::size_t bytes);
   void commit_window();
   bool log(const tx_entry&);
+  bool log_inline(const tx_entry&);
   bool send_control(wire::type, std::uint64_t a = 0);
   std::span<const const_buffer> slice_list(const detail::op_state&, std::uint64_t offset, std::uint64_t length,
                                            std::size_t first = 0);
@@ -241,7 +274,7 @@ class session final : public detail::peer_state,
   void not_running(detail::op_state&);
 
   // session_end.cpp: results
-  void acked(const tx_entry&);
+  void acked(detail::op_state&);
   void settle(detail::op_state&);
   bool nothing_refers_to(const detail::op_state&) const noexcept;
   void end_plainly(detail::op_state&);
@@ -282,7 +315,8 @@ class session final : public detail::peer_state,
     walk(answer0_);
     for (auto& [key, q] : queues_) walk(*q);
   }
-  bool process_ack(std::uint32_t ack);
+  bool process_ack(std::uint32_t ack) { return ack == tx_acked_ || new_ack(ack); }
+  bool new_ack(std::uint32_t ack);
   bool still_wired(const detail::op_state&) const noexcept;
   detail::op_state* lender(backend::cookie) const noexcept;
 
@@ -300,7 +334,7 @@ class session final : public detail::peer_state,
   bool act_reply(landing&);
   void answered(detail::op_state&, std::error_code);
   bool act_read(landing&);
-  bool act_send(landing&, const_buffer body);
+  bool act_send(const wire::head&, std::uint64_t payload_key, const_buffer body);
   bool act_result(landing&);
   bool act_token(landing&, const_buffer body);
   bool act_open(landing&, const_buffer body);
@@ -327,6 +361,7 @@ class session final : public detail::peer_state,
   // outbound
   std::span<std::byte> window_{};
   std::size_t window_used_ = 0;
+  std::size_t alignment_ = 1;  ///< of frames in it: a power of two
   tx_log log_;
   tx_log puts_;                ///< on links that do not order puts before frames: an ack says nothing about these
   std::size_t replay_at_ = 0;  ///< entries of log_ before this are on the link
@@ -356,6 +391,7 @@ class session final : public detail::peer_state,
   void close_message(detail::op_state&);
   void result_later(detail::op_state&);
   void leave_behind(std::int64_t since);
+  void leave_kept_behind(kfx::lane);
   bool ack_urgent_ = false;  ///< the peer's ops wait for the ack
   bool pong_owed_ = false;
   std::uint64_t pong_value_ = 0;
@@ -367,13 +403,16 @@ class session final : public detail::peer_state,
   std::vector<earlier_error> failed_;
   strand strand0_;
   std::unordered_map<kfx::lane, std::unique_ptr<strand>> strands_;
-  strand* strand_of(kfx::lane);
+  strand* strand_of(kfx::lane lane) { return lane == default_lane ? &strand0_ : other_strand(lane); }
+  strand* other_strand(kfx::lane);
   // direct
   memory::key_table<direct_key> direct_keys_;           ///< of the peer's regions, on this link
   memory::key_table<backend::direct_key> shared_keys_;  ///< of own regions, on this link
   memory::key_table<op_id> closing_offers_;             ///< of the peer, and which op of ours ends each
   // time
-  std::int64_t round_now_ = 0;
+  std::int64_t round_now_ = 0;  ///< when the burst under way began, to a few milliseconds
+  bool timed_ = false;          ///< that is known
+  bool unsent_ = false;         ///< the link was given something since its last flush, or has some left
   std::int64_t last_heard_ = 0;
   std::int64_t last_used_ = 0;
   std::int64_t unlinked_since_ = 0;

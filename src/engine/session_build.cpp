@@ -8,6 +8,7 @@
 
 #include "engine/partition.hpp"
 #include "engine/session.hpp"
+#include "engine/session_emit.hpp"
 
 namespace kfx::engine {
 
@@ -15,10 +16,6 @@ using detail::op_state;
 using detail::verb;
 
 namespace {
-
-/// Bodies up to this size are copied into the link's window; larger ones are lent. Measured on TCP: a copied KiB
-/// costs less than a gather entry and its bookkeeping.
-constexpr std::size_t copy_limit = 1024;
 
 thread_local std::array<const_buffer, limits::fragments + 2> slice_scratch;
 
@@ -29,27 +26,10 @@ constexpr std::uint64_t pack_status(const op_state& o) noexcept {
 
 }  // namespace
 
-std::byte* session::space(std::size_t bytes) {
-  const std::size_t align = link_->caps().align;
-  std::size_t at = (window_used_ + align - 1) / align * align;
-  if (window_.size() < at + bytes) {
-    commit_window();
-    window_ = link_->reserve(bytes);
-    if (window_.size() < bytes) {
-      window_ = {};
-      return nullptr;
-    }
-    at = 0;
-  }
-  window_used_ = at + bytes;
-  return window_.data() + at;
-}
-
+/// To the link, at the next flush at the latest.
 void session::commit_window() {
-  if (window_used_ != 0) {
-    link_->commit(window_used_);
-    home->make_dirty(*this);
-  }
+  if (window_used_ == 0) return;
+  link_->commit(window_used_);
   window_ = {};
   window_used_ = 0;
 }
@@ -65,7 +45,7 @@ bool session::put_frame(wire::head h, std::span<const std::uint64_t> ext, std::s
   const bool in_place = body_bytes <= copy_limit;
   std::byte* p = in_place ? space(h.length) : head_bytes;
   if (!p) return false;
-  wire::store(p, h);
+  wire::put(p, h);
   if (!ext.empty()) std::memcpy(p + wire::head_size, ext.data(), ext.size_bytes());
   if (in_place) {
     p += h.head_bytes();
@@ -78,6 +58,7 @@ bool session::put_frame(wire::head h, std::span<const std::uint64_t> ext, std::s
     commit_window();
     if (!link_->post({head_bytes, h.head_bytes()}, body, owner->id)) return false;
     ++owner->lent;
+    unsent_ = true;
     home->make_dirty(*this);
   }
   if (!silent) {
@@ -94,9 +75,7 @@ bool session::send_control(wire::type t, std::uint64_t a) {
   wire::head h{};
   h.type = t;
   h.a = a;
-  if (!put_frame(h, {}, {}, 0, nullptr)) return false;
-  commit_window();
-  return true;
+  return put_small(h, {}, {});
 }
 
 /// The fragments of [offset, offset + length) of the op's memory, in scratch, behind so many others.
@@ -127,16 +106,13 @@ bool session::build_write(const tx_entry& e, wire::head& h) {
   return put_frame(h, std::span(ext, told ? 3 : 0), body, e.length, e.op);
 }
 
-bool session::build_send(const tx_entry& e, wire::head& h) {
-  op_state& o = *e.op;
+bool session::build_large_send(op_state& o, wire::head& h) {
   const bool eager = o.options & opt_eager;
-  h.a = o.length;
-  h.b = o.header_size;
   std::uint64_t ext[1] = {0};
   if (!eager) ext[0] = share_direct(o, access::read);
   slice_scratch[0] = {o.header, o.header_size};
   const std::uint64_t whole = eager ? o.length : 0;
-  return put_frame(h, std::span(ext, eager ? 0 : 1), slice_list(o, 0, whole, 1), o.header_size + whole, e.op);
+  return put_frame(h, std::span(ext, eager ? 0 : 1), slice_list(o, 0, whole, 1), o.header_size + whole, &o);
 }
 
 bool session::build_answer(const tx_entry& e, wire::head& h) {
@@ -186,44 +162,22 @@ bool session::build_small(const tx_entry& e, wire::head& h) {
   }
 }
 
-bool session::build(const tx_entry& e) {
-  wire::head h{};
-  h.type = e.type;
-  h.lane = e.op->lane;
-  h.op = wire::pack_op(e.op->index(), e.flags);
-  // A frame whose op ended is not sent again; its place in the numbering is kept.
-  if ((e.op->options & opt_aborted) && e.type != wire::type::result && e.type != wire::type::cancel) {
-    const bool answer = e.type == wire::type::data || e.type == wire::type::reply;
-    const bool closing = e.type != wire::type::write || (e.flags & wire::last);
-    h.type = answer && (e.flags & wire::last) ? wire::type::result : wire::type::nop;
-    // Nobody else would answer a request whose last frame the peer does not get.
-    const bool ask = !answer && closing && (e.op->options & opt_expect);
-    h.op = wire::pack_op(answer ? static_cast<std::uint32_t>(e.op->after) : e.op->index(),
-                         static_cast<std::uint8_t>(ask ? wire::wants_result : 0));
-    h.b = e.op->error != 0 ? pack_status(*e.op) : static_cast<std::uint64_t>(errc::session_lost);
-    return put_frame(h, {}, {}, 0, nullptr);
-  }
-  switch (e.type) {
-    case wire::type::write:
-      return build_write(e, h);
-    case wire::type::send:
-      return build_send(e, h);
-    case wire::type::data:
-    case wire::type::reply:
-    case wire::type::result:
-      return build_answer(e, h);
-    default:
-      return build_small(e, h);
-  }
+/// A frame whose op ended is not sent again; its place in the numbering is kept.
+bool session::build_empty(const tx_entry& e, wire::head& h) {
+  const bool answer = e.type == wire::type::data || e.type == wire::type::reply;
+  const bool closing = e.type != wire::type::write || (e.flags & wire::last);
+  h.type = answer && (e.flags & wire::last) ? wire::type::result : wire::type::nop;
+  // Nobody else would answer a request whose last frame the peer does not get.
+  const bool ask = !answer && closing && (e.op->options & opt_expect);
+  h.op = wire::pack_op(answer ? static_cast<std::uint32_t>(e.op->after) : e.op->index(),
+                       static_cast<std::uint8_t>(ask ? wire::wants_result : 0));
+  h.b = e.op->error != 0 ? pack_status(*e.op) : static_cast<std::uint64_t>(errc::session_lost);
+  return put_frame(h, {}, {}, 0, nullptr);
 }
 
-bool session::log(const tx_entry& e) {
-  if (!build(e)) return false;
-  log_.push(e);
-  ++replay_at_;
-  ++e.op->unacked;
-  e.op->options |= opt_started;
-  return true;
-}
+bool session::log(const tx_entry& e) { return log_inline(e); }
+
+/// From its log entry, at any time.
+bool session::build(const tx_entry& e) { return build_inline(e); }
 
 }  // namespace kfx::engine

@@ -260,7 +260,7 @@ void session::repeat_puts() {
     else
       over.push_back(e);
   }
-  for (const tx_entry& e : over) acked(e);
+  for (const tx_entry& e : over) acked(*e.op);
 }
 
 /// Before another link: unsettled puts become framed writes where they stand in the log; unsettled gets start anew.

@@ -38,8 +38,7 @@ bool session::still_wired(const op_state& o) const noexcept {
 }
 
 /// An entry left the log: the peer acted on that frame.
-void session::acked(const tx_entry& e) {
-  op_state& o = *e.op;
+void session::acked(op_state& o) {
   --o.unacked;
   if (o.stage == stage_zombie) {
     if (!still_wired(o)) retire(o);
@@ -214,18 +213,18 @@ void session::cancel(op_state& o, std::error_code why) {
   finish(o, why);
 }
 
-bool session::process_ack(std::uint32_t ack) {
+bool session::new_ack(std::uint32_t ack) {
   std::uint32_t n = ack - tx_acked_;
   if (static_cast<std::int32_t>(n) < 0) return true;  // an ack that says nothing
   if (n > log_.numbered()) return false;
   tx_acked_ = ack;
   while (n > 0) {
     const tx_entry e = log_.pop();
-    if (replay_at_ > 0) --replay_at_;
+    replay_at_ -= replay_at_ > 0;
     n -= e.numbered;
-    acked(e);
+    acked(*e.op);
   }
-  trim_log();
+  if (!puts_.empty() || (!log_.empty() && !log_.front().numbered)) trim_log();
   return true;
 }
 
@@ -233,11 +232,11 @@ bool session::to_repeat(const op_state& o) noexcept { return direct_pending(o) &
 
 /// Puts at the front whose op is settled, or ended, need no repetition any more.
 void session::trim_log() {
-  while (!puts_.empty() && !to_repeat(*puts_.front().op)) acked(puts_.pop());
+  while (!puts_.empty() && !to_repeat(*puts_.front().op)) acked(*puts_.pop().op);
   while (!log_.empty() && !log_.front().numbered && !to_repeat(*log_.front().op)) {
     const tx_entry e = log_.pop();
     if (replay_at_ > 0) --replay_at_;
-    acked(e);
+    acked(*e.op);
   }
 }
 

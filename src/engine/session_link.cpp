@@ -17,6 +17,7 @@ using detail::verb;
 session::session(std::shared_ptr<partition> p, std::string u, const session_settings& s)
     : home(std::move(p)), uri(std::move(u)), settings(s) {
   strand0_.owner = this;
+  answer0_.answers = true;
   // A message must fit into a frame that links hand over whole.
   settings.eager = std::min<std::size_t>(settings.eager, backend::whole_limit - wire::max_head - limits::header);
   settings.slice = std::clamp<std::size_t>(settings.slice, 4096, limits::frame);
@@ -71,6 +72,7 @@ void session::attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken,
   puts_to_frames();
   skip_seen(peer_taken);
   link_ = std::move(l);
+  alignment_ = link_->caps().align;
   epoch_ = epoch;
   // Tokens of other sessions have epochs too: theirs must not look like this link's.
   key_epoch_ = static_cast<std::uint16_t>(epoch ^ id ^ id >> 16 ^ id >> 32 ^ id >> 48);
@@ -191,6 +193,8 @@ void session::end_link(std::error_code error) {
 
 std::error_code session::flush() {
   if (!link_) return {};
+  commit_window();
+  unsent_ = false;
   const std::error_code e = link_->flush(*this);
   if (e) drop_link(e);
   return e;
@@ -200,10 +204,10 @@ void session::poll_over() {
   if (!link_) return;
   if (pong_owed_) pong_owed_ = !send_control(wire::type::pong, pong_value_);
   ack_owed_ = false;
-  if (mute()) return;
   const std::uint32_t untold = ack_value() - rx_told_;
-  if ((ack_urgent_ && untold != 0) || untold >= 64) {
-    last_used_ = now_ns();
+  if (untold == 0 || mute()) return;
+  if (ack_urgent_ || untold >= 64) {
+    last_used_ = std::max(last_used_, round_now_);
     ack_owed_ = !send_control(wire::type::ack);
   }
 }

@@ -6,6 +6,7 @@
 
 #include "engine/partition.hpp"
 #include "engine/session.hpp"
+#include "engine/session_emit.hpp"
 
 namespace kfx::engine {
 
@@ -25,11 +26,7 @@ bool ahead_of_ack(const op_state& o) noexcept {
 }
 }  // namespace
 
-lane_queue& session::queue(kfx::lane lane, bool answers) {
-  if (lane == default_lane) {
-    answer0_.answers = true;
-    return answers ? answer0_ : request0_;
-  }
+lane_queue& session::other_queue(kfx::lane lane, bool answers) {
   auto& q = queues_[std::uint32_t{lane} << 1 | (answers ? 1 : 0)];
   if (!q) {
     q = std::make_unique<lane_queue>();
@@ -56,13 +53,7 @@ void session::move_to_wire(op_state& o, std::uint8_t stage) {
   wire_.push_back(o);
 }
 
-void session::enqueue(op_state& o) {
-  o.stage = stage_queued;
-  lane_queue& q = queue(o.lane, o.options & opt_answer);
-  const bool was_empty = q.empty();
-  q.push_back(o);
-  if (was_empty) wake(q);
-}
+void session::enqueue(op_state& o) { enqueue_inline(o); }
 
 void session::express(op_state& o) {
   errors_waiting_ += ahead_of_ack(o);
@@ -84,14 +75,6 @@ void session::wake_all() {
   wake(request0_);
   wake(answer0_);
   for (auto& [key, q] : queues_) wake(*q);
-}
-
-bool session::take_credit(op_state& o) {
-  if (o.options & (opt_credit | opt_answer)) return true;
-  if (credits_ <= 0) return false;
-  --credits_;
-  o.options |= opt_credit;
-  return true;
 }
 
 void session::return_credit(op_state& o) {
@@ -176,75 +159,11 @@ void session::not_running(op_state& o) {
   if (--(o.options & opt_direct ? q.direct_running : q.framed_running) == 0) wake(q);
 }
 
-session::emitted session::emit_request(lane_queue& q, op_state& o) {
-  const std::uint32_t opt = o.options;
-  const auto once = [&](wire::type t, std::uint8_t flags) {
-    return log({&o, 0, 0, t, flags, true}) ? emitted::all : emitted::blocked;
-  };
-  const std::uint8_t offer = opt & opt_offer ? wire::offer : 0;
-  switch (o.kind) {
-    case verb::write: {
-      std::uint8_t flags = offer;
-      if (opt & opt_notify) flags |= wire::notify;
-      if (opt & opt_durable) flags |= wire::durable;
-      if (opt & opt_write8) flags |= wire::atomic8;
-      if (opt & opt_expect) flags |= wire::wants_result;
-      if ((opt & opt_offer) && (opt & opt_last)) flags |= wire::closes;
-      const emitted r = emit_slices(o, wire::type::write, flags);
-      if (r != emitted::blocked) running(q, o, q.framed_running);
-      return r;
-    }
-    case verb::read: {
-      std::uint8_t flags = offer;
-      if (opt & opt_payload)
-        flags |= wire::payload;
-      else if (opt & opt_last)
-        flags |= wire::last;
-      const emitted r = once(wire::type::read, flags);
-      if (r == emitted::all) running(q, o, q.framed_running);
-      return r;
-    }
-    case verb::send:
-      return once(wire::type::send, static_cast<std::uint8_t>((opt & opt_reply ? wire::wants_reply : 0) |
-                                                              (opt & opt_expect ? wire::wants_result : 0)));
-    case verb::open:
-      return once(wire::type::open, 0);
-    case verb::commit:
-      return once(wire::type::commit, 0);
-    case verb::resolve:
-      return once(wire::type::resolve, 0);
-    case verb::reject:
-      return once(wire::type::reject, 0);
-    default:
-      return emitted::all;
-  }
-}
-
-session::emitted session::emit(lane_queue& q, op_state& o) {
-  if (o.kind == verb::serve) {  // the offer's owner waits for the ack
-    return emit_slices(o, wire::type::data, o.options & opt_offer ? wire::wants_result : 0);
-  }
-  if (o.kind == verb::reply) return emit_slices(o, wire::type::reply, o.options & opt_user ? wire::wants_result : 0);
-  const bool moves = o.kind == verb::write || o.kind == verb::read;
-  const bool needs_credit = o.kind == verb::send || ((o.options & opt_expect) && o.kind != verb::reject);
-  if (needs_credit && !take_credit(o)) return hold(q, true);
-  if (o.options & opt_tail) return emit_tail(q, o);
-  if (moves) {
-    bool held = false;
-    if (choose_direct(q, o, held)) return held ? hold(q, false) : emit_direct(q, o);
-    if (held) return hold(q, false);
-  }
-  // Frames must not become visible before puts of this lane that the link does not order before them; a framed
-  // transfer must not mix with puts to the same bytes at all.
-  if (q.direct_running != 0 && (moves || !link_->direct()->caps().placed_before_frames)) return hold(q, false);
-  return emit_request(q, o);
-}
-
 void session::pump() {
   if (!link_) return;
   if (ack_waits()) leave_behind(round_now_ - patience);
-  bool room = replay() && emit_express();
-  wake_for_credits();
+  bool room = replay() && (!express_.head || emit_express());
+  if (credit_first_) wake_for_credits();
   for (unsigned pieces = 0; room && round_first_ && pieces < pieces_at_once;) {
     lane_queue& q = *round_first_;
     op_state* o = q.head;
@@ -256,23 +175,21 @@ void session::pump() {
     round_first_ = q.next;
     if (!round_first_) round_last_ = nullptr;
     q.in_round = false;
-    if (r == emitted::all) {
-      o->options |= opt_emitted;
-      if (o->options & opt_answer && o->options & opt_credit) {
-        o->options &= ~opt_credit;
-        --inbound_;
-      }
-      move_to_wire(*o, stage_wire);
-      settle(*o);
-    }
+    if (r == emitted::all) emitted_whole(*o);
     pieces += r == emitted::more;
-    if (r != emitted::held) wake(q);
-    if (!round_first_) wake_for_credits();
-    room = emit_express();
+    if (r != emitted::held && !q.empty()) wake(q);
+    if (!round_first_ && credit_first_) wake_for_credits();
+    room = !express_.head || emit_express();
   }
-  commit_window();
   blocked_ = !room;
   if (blocked_) home->make_dirty(*this);
+}
+
+void session::send_all() {
+  if (!link_) return;
+  if (!nothing_waits() || blocked_ || ack_waits()) pump();
+  poll_over();
+  flush();
 }
 
 }  // namespace kfx::engine

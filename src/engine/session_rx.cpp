@@ -125,7 +125,7 @@ bool session::act(landing& l, const_buffer body) {
     case wire::type::read:
       return act_read(l);
     case wire::type::send:
-      return act_send(l, body);
+      return act_send(l.head, l.ext[0], body);
     case wire::type::result:
       return act_result(l);
     case wire::type::open:
@@ -155,6 +155,7 @@ bool session::act(landing& l, const_buffer body) {
 bool session::took(const wire::head& h) {
   ++rx_taken_;
   last_used_ = round_now_;
+  if (h.type == wire::type::send) return process_ack(h.ack);
   const bool last = h.flags() & wire::last;
   const bool answered = h.flags() & wire::wants_result;
   switch (h.type) {  // is somebody waiting for the ack itself?
@@ -184,7 +185,12 @@ bool session::refuse() {
 }
 
 bool session::on_frame(const_buffer head_bytes, const_buffer body) {
-  const wire::head h = wire::load<wire::head>(head_bytes.data());
+  see_time();
+  const wire::head h = wire::take(head_bytes.data());
+  if (h.type == wire::type::send) {
+    const std::uint64_t key = h.words > 4 ? wire::ext(head_bytes, 0) : 0;
+    return (act_send(h, key, body) && took(h)) || refuse();
+  }
   if (!h.numbered()) return on_control(h) || refuse();
   landing l = prepare(h, head_bytes, body.size());
   if (l.broken) return refuse();
@@ -200,7 +206,8 @@ bool session::on_frame(const_buffer head_bytes, const_buffer body) {
 }
 
 std::span<const mutable_buffer> session::on_bulk(const_buffer head_bytes, std::size_t body_size) {
-  const wire::head h = wire::load<wire::head>(head_bytes.data());
+  see_time();
+  const wire::head h = wire::take(head_bytes.data());
   bulk_ = prepare(h, head_bytes, body_size);
   if (!may_be_bulk(h.type)) bulk_.broken = true;
   if (bulk_.broken) landing_list_.clear();
@@ -209,6 +216,7 @@ std::span<const mutable_buffer> session::on_bulk(const_buffer head_bytes, std::s
 }
 
 bool session::on_bulk_done() {
+  see_time();
   bulk_active_ = false;
   if (bulk_.diverted && bulk_.head.type != wire::type::write) {
     // The op ended while its bytes arrived. Its place is kept until the answer is complete.

@@ -4,10 +4,12 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/partition.hpp"
 #include "engine/session.hpp"
+#include "engine/session_emit.hpp"
 
 namespace kfx::engine {
 
@@ -22,6 +24,11 @@ std::int64_t coarse_now() noexcept {
   return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
 }
 }  // namespace
+
+void session::ask_time() noexcept {
+  timed_ = true;
+  round_now_ = std::max(round_now_, coarse_now());  // another thread may have been here with a later one
+}
 
 void session::start(op_state& o) {
   if (o.kind != verb::offer) {
@@ -40,7 +47,9 @@ void session::start(op_state& o) {
     if (other_life && o.error == 0) o.error = static_cast<int>(errc::stale_region);
   }
   if (o.error != 0) return finish(o, detail::error_of(o));  // found wrong when it was submitted
-  if (const std::error_code spent = claim_offer(o)) return finish(o, spent);
+  if (o.options & opt_offer) {
+    if (const std::error_code spent = claim_offer(o)) return finish(o, spent);
+  }
   if (o.timer.expiry > 0) {
     if (o.timer.expiry <= now_ns()) {
       o.timer.expiry = 0;  // the wheel does not know it
@@ -61,13 +70,12 @@ void session::start(op_state& o) {
     home->owner().want_link(*this);
   }
   if (o.after != 0) return home->wait_after(o);
-  enqueue(o);
+  enqueue_inline(o);
 }
 
 /// One transfer an offer: once the op that ends it is under way, no other may begin. Seen here, because one-sided
 /// transfers ask nobody at the target.
 std::error_code session::claim_offer(const op_state& o) {
-  if (!(o.options & opt_offer)) return {};
   if (closing_offers_.find(o.key)) return make_error_code(errc::offer_used);
   if (o.options & opt_last) closing_offers_.insert(o.key, o.id);
   return {};
@@ -80,10 +88,5 @@ void session::unclaim_offer(const op_state& o) noexcept {
 }
 
 void session::enqueue_started(op_state& o) { enqueue(o); }
-
-void session::hand_over(op_state& m) {
-  m.stage = stage_wire;
-  wire_.push_back(m);
-}
 
 }  // namespace kfx::engine

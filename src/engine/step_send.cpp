@@ -14,8 +14,7 @@ namespace kfx::engine {
 using detail::op_state;
 using detail::verb;
 
-bool session::act_send(landing& l, const_buffer body) {
-  const wire::head& h = l.head;
+bool session::act_send(const wire::head& h, std::uint64_t payload_key, const_buffer body) {
   const std::uint64_t header_size = h.b;
   const bool eager = h.words == 4;
   if (header_size > limits::header || header_size > body.size()) return false;
@@ -33,7 +32,7 @@ bool session::act_send(landing& l, const_buffer body) {
   m->key = id;  // what is asked of it later is asked of this session
   m->options |= opt_credit | (eager ? opt_eager : 0u) | (h.flags() & wire::wants_reply ? opt_reply : 0u);
   m->header_size = static_cast<std::uint32_t>(header_size);
-  m->direct = static_cast<std::uint32_t>(l.ext[0]);
+  m->direct = static_cast<std::uint32_t>(payload_key);
   m->epoch = key_epoch_;
   if (!body.empty()) {
     auto* copy = static_cast<std::byte*>(pool_allocate(body.size()));
@@ -50,8 +49,7 @@ bool session::act_send(landing& l, const_buffer body) {
   return true;
 }
 
-strand* session::strand_of(kfx::lane lane) {
-  if (lane == default_lane) return &strand0_;
+strand* session::other_strand(kfx::lane lane) {
   auto& s = strands_[lane];
   if (!s) {
     s = std::make_unique<strand>();
@@ -166,8 +164,7 @@ void session::leave_behind(std::int64_t since) {
   });
 }
 
-void session::handler_returned(kfx::lane lane) {
-  if (open_.empty()) return;
+void session::leave_kept_behind(kfx::lane lane) {
   open_.each([&](const open_messages::entry& e) {
     if (e.message->lane == lane && e.message->stage == stage_wire) result_later(*e.message);
   });

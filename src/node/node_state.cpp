@@ -171,9 +171,8 @@ void node_state::lost_link(engine::session& s) {
 
 // --- handlers
 
-std::shared_ptr<const engine::handlers> node_state::current_handlers() const noexcept {
-  // No owner, so no counter that all threads would share.
-  return {std::shared_ptr<const engine::handlers>(), handlers_.load(std::memory_order_acquire)};
+const engine::handlers* node_state::current_handlers() const noexcept {
+  return handlers_.load(std::memory_order_acquire);
 }
 
 template <class F>

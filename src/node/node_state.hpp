@@ -55,7 +55,7 @@ struct node_state final : engine::host, std::enable_shared_from_this<node_state>
   // --- engine::host
   const kfx::options& settings() const noexcept override { return options_; }
   std::uint64_t incarnation() const noexcept override { return incarnation_; }
-  std::shared_ptr<const engine::handlers> current_handlers() const noexcept override;
+  const engine::handlers* current_handlers() const noexcept override;
   remote_region published(std::string_view name) const override { return names_.find(name); }
   void want_link(engine::session& s) override;
   void lost_link(engine::session& s) override;

@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 
+#include "base/asymmetric_fence.hpp"
 #include "kfx/error.hpp"
 
 namespace kfx::node_detail {
@@ -65,7 +66,8 @@ void ticker::set_watch(bool on) noexcept {
 }
 
 void ticker::watch_handlers() {
-  if (!watching_.load(std::memory_order_seq_cst) && !watching_.exchange(true)) set_watch(true);
+  base::light_fence();  // after they were counted
+  if (!watching_.load(std::memory_order_relaxed) && !watching_.exchange(true)) set_watch(true);
 }
 
 void ticker::wait_for_watch() {
@@ -79,6 +81,7 @@ void ticker::watched() {
   if (::read(watch_fd_, &expirations, sizeof expirations) > 0 && !watch_()) {
     set_watch(false);
     watching_.store(false);
+    base::heavy_fence();
     // Handlers that began meanwhile found the watch on.
     if (watch_() && !watching_.exchange(true)) set_watch(true);
   }

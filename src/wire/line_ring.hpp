@@ -64,21 +64,13 @@ class basic_ring_writer {
   /// Space for a chunk of at least so many bytes and at most so many more as are at hand. Empty: no room, or `broken`.
   std::span<std::byte> reserve(std::size_t at_least, std::size_t at_most) noexcept {
     const std::size_t need = whole_lines(sizeof(std::uint64_t) + at_least);
-    for (int look = 0; look < 2; ++look) {
-      // One line stays free: the one at which the reader looks for what comes next.
-      const std::size_t free = static_cast<std::size_t>(limit_ - tail_) - ring_line;
-      const std::size_t to_end = capacity_ - offset(tail_);
-      start_ = tail_;
-      std::size_t room = std::min(free, to_end);
-      if (room < need) {
-        start_ = tail_ + to_end;
-        room = free > to_end ? free - to_end : 0;
-      }
-      if (room >= need) return {at(start_) + sizeof(std::uint64_t), std::min(room - sizeof(std::uint64_t), at_most)};
-      if (!take_back()) break;
-    }
+    // One line stays free: the one at which the reader looks for what comes next.
+    const std::size_t free = static_cast<std::size_t>(limit_ - tail_) - ring_line;
+    const std::size_t room = std::min(free, capacity_ - offset(tail_));
+    if (room < need) [[unlikely]]
+      return look_further(need, at_most);
     start_ = tail_;
-    return {};
+    return {at(start_) + sizeof(std::uint64_t), std::min(room - sizeof(std::uint64_t), at_most)};
   }
 
   /// The first `bytes` (1 at least) of the last reservation are a chunk.
@@ -100,6 +92,23 @@ class basic_ring_writer {
     return static_cast<std::size_t>(position) & (capacity_ - 1);
   }
   std::byte* at(std::uint64_t position) const noexcept { return ring_ + offset(position); }
+
+  /// At the ring's beginning, and in what the reader gave back meanwhile.
+  [[gnu::noinline]] std::span<std::byte> look_further(std::size_t need, std::size_t at_most) noexcept {
+    do {
+      const std::size_t free = static_cast<std::size_t>(limit_ - tail_) - ring_line;
+      const std::size_t to_end = capacity_ - offset(tail_);
+      start_ = tail_;
+      std::size_t room = std::min(free, to_end);
+      if (room < need) {
+        start_ = tail_ + to_end;
+        room = free > to_end ? free - to_end : 0;
+      }
+      if (room >= need) return {at(start_) + sizeof(std::uint64_t), std::min(room - sizeof(std::uint64_t), at_most)};
+    } while (take_back());
+    start_ = tail_;
+    return {};
+  }
 
   /// Takes over what the reader gave back. False: nothing.
   bool take_back() noexcept {
@@ -140,14 +149,7 @@ class basic_ring_reader {
   std::optional<chunk> front() noexcept {
     std::uint64_t word = Sync::load(at(head_));
     if (word == 0) return std::nullopt;
-    if (kind_of(word) == chunk_kind::wrap) {
-      const std::size_t to_end = capacity_ - offset(head_);
-      if (to_end == capacity_) return refuse();  // where nobody would have a reason to wrap
-      const std::uint64_t next = Sync::load(at(head_ + to_end));
-      if (next == 0) return std::nullopt;
-      head_ += to_end;
-      word = next;
-    }
+    if (kind_of(word) == chunk_kind::wrap && !wrapped(word)) return std::nullopt;
     const std::size_t bytes = bytes_of(word);
     const bool sound = kind_of(word) != chunk_kind::none && kind_of(word) != chunk_kind::wrap && bytes != 0 &&
                        bytes <= capacity_ - offset(head_) - sizeof word;
@@ -179,6 +181,16 @@ class basic_ring_reader {
     return static_cast<std::size_t>(position) & (capacity_ - 1);
   }
   const std::byte* at(std::uint64_t position) const noexcept { return ring_ + offset(position); }
+  /// Goes on at the ring's beginning. False: nothing is there yet, or `broken`.
+  [[gnu::noinline]] bool wrapped(std::uint64_t& word) noexcept {
+    const std::size_t to_end = capacity_ - offset(head_);
+    broken_ = broken_ || to_end == capacity_;  // where nobody would have a reason to wrap
+    const std::uint64_t next = broken_ ? 0 : Sync::load(at(head_ + to_end));
+    if (next == 0) return false;
+    head_ += to_end;
+    word = next;
+    return true;
+  }
   std::nullopt_t refuse() noexcept {
     broken_ = true;
     return std::nullopt;

@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t piece = 256 * 1024;
 /// A peer that ended while this side spins is found after so many looks at an empty ring.
 constexpr unsigned ask_after_peer = 8192;
+/// Of frames in a chunk.
+constexpr std::size_t alignment = 8;
 
 std::error_code reset() { return std::make_error_code(std::errc::connection_reset); }
 
@@ -31,7 +33,7 @@ ring_link::ring_link(std::unique_ptr<backend::ring_pair> pair)
       reader_(pair_->map().in, *pair_->map().in_freed),
       own_wants_(pair_->map().own_wants),
       peer_wants_(pair_->map().peer_wants) {
-  caps_.align = 8;
+  caps_.align = alignment;
   caps_.max_window = writer_.max_chunk();
 }
 
@@ -150,40 +152,51 @@ void ring_link::peer_ended() noexcept {
   if (!peer_gone_) peer_gone_ = !pair_->awake();
 }
 
-backend::link::polled ring_link::poll(backend::frame_sink& sink, unsigned budget) {
+/// What is not the case in most polls.
+bool ring_link::poll_prelude(backend::frame_sink& sink, polled& out) {
   if (armed_) {
     armed_ = false;
     exchange(*own_wants_, 0);
     peer_ended();
   }
-  polled out;
   out.error = closed_ ? reset() : error_;
-  if (out.error) return out;
+  if (out.error) return false;
   sent_.drain([&](backend::cookie id, std::error_code) { sink.on_sent(id); });
   if (lent_ != returned_) {
     push_bodies();
     if (unrung_) ring_bell();
   }
   // Asked before the ring is looked at: what the peer published before it ended is in there.
-  if (++empty_polls_ >= ask_after_peer) peer_ended();
+  if (empty_polls_ >= ask_after_peer) peer_ended();
+  return true;
+}
+
+backend::link::polled ring_link::poll(backend::frame_sink& sink, unsigned budget) {
+  polled out;
+  out.unsent = false;
+  const bool plain = !armed_ && !closed_ && !error_ && sent_.empty() && lent_ == returned_;
+  if ((!plain || ++empty_polls_ >= ask_after_peer) && !poll_prelude(sink, out)) return out;
   const bool gone = peer_gone_;
-  piece_left_ = piece;
   bool took = false;
-  while (!closed_ && out.frames < budget && step(sink, out)) took = true;
-  if (closed_) return out;
+  piece_left_ = piece;
+  while (out.frames < budget && step(sink, out)) took = true;
   if (took || out.frames != 0) {
     empty_polls_ = 0;
-    if (std::exchange(gave_back_, false)) {
-      const std::uint32_t room = backend::ring_pair::room;
-      if (__atomic_fetch_and(peer_wants_, ~room, __ATOMIC_ACQ_REL) & room) pair_->wake();
-    }
+    if (std::exchange(gave_back_, false) && !closed_) tell_room();
+  } else if (gone && !out.error && !closed_) {
+    die(out, reset());
   }
   out.partial |= bulk_left_ != 0;
-  if (gone && !out.error && out.frames == 0 && !took) die(out, reset());
   return out;
 }
 
-bool ring_link::step(backend::frame_sink& sink, polled& out) {
+void ring_link::tell_room() noexcept {
+  const std::uint32_t room = backend::ring_pair::room;
+  if (__atomic_fetch_and(peer_wants_, ~room, __ATOMIC_ACQ_REL) & room) pair_->wake();
+}
+
+/// One frame, or what is there of a body. False ends the poll.
+inline bool ring_link::step(backend::frame_sink& sink, polled& out) {
   if (chunk_.empty()) {
     const auto front = reader_.front();
     if (!front) return reader_.broken() ? die(out, errc::protocol_error) : false;
@@ -195,21 +208,28 @@ bool ring_link::step(backend::frame_sink& sink, polled& out) {
   return bulk_left_ != 0 ? take_piece(sink, out) : take_frame(sink, out);
 }
 
-bool ring_link::take_frame(backend::frame_sink& sink, polled& out) {
+inline bool ring_link::take_frame(backend::frame_sink& sink, polled& out) {
   // Copied before it is looked at: the peer can change what is in the ring.
-  std::array<std::byte, max_head> copy;
-  const std::size_t seen = std::min(chunk_.size(), copy.size());
-  std::memcpy(copy.data(), chunk_.data(), seen);
-  const peeked p = peek({copy.data(), seen});
-  if (p.state != peeked::ok || p.head.head_bytes() > seen) return die(out, errc::protocol_error);
-  const std::size_t head = p.head.head_bytes();
-  const std::size_t length = p.head.length;
-  if (length > chunk_.size()) return begin_bulk(sink, out, p.head, {copy.data(), head});
-  const bool wanted = sink.on_frame({copy.data(), head}, chunk_.subspan(head, length - head));
+  alignas(wire::head) std::byte copy[max_head];
+  const std::byte* const from = chunk_.data();
+  if (chunk_.size() < head_size) return die(out, errc::protocol_error);
+  const wire::head h = take(from);
+  put(copy, h);
+  const std::size_t head = h.head_bytes();
+  const std::size_t length = h.length;
+  if (!sound(h) || head > chunk_.size()) return die(out, errc::protocol_error);
+  if (head > head_size) std::memcpy(copy + head_size, from + head_size, head - head_size);
+  if (length > chunk_.size()) return begin_bulk(sink, out, h, {copy, head});
+  const bool wanted = sink.on_frame({copy, head}, {from + head, length - head});
   ++out.frames;
   if (closed_) return false;
-  chunk_ = chunk_.subspan(std::min(chunk_.size(), (length + caps_.align - 1) & ~(caps_.align - 1)));
-  if (chunk_.empty()) pop();
+  const std::size_t whole = (length + alignment - 1) & ~(alignment - 1);
+  if (whole < chunk_.size()) {
+    chunk_ = chunk_.subspan(whole);
+  } else {
+    chunk_ = {};
+    pop();
+  }
   return wanted;
 }
 

@@ -61,6 +61,8 @@ class ring_link final : public backend::link {
   void publish(chunk_kind, std::size_t bytes) noexcept;
   void ring_bell() noexcept;
   void peer_ended() noexcept;
+  void tell_room() noexcept;
+  bool poll_prelude(backend::frame_sink&, polled&);
 
   /// One step of receiving; false ends the poll.
   bool step(backend::frame_sink&, polled&);

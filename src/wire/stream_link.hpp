@@ -27,7 +27,11 @@ class stream_link final : public backend::link {
     return tx_.post(head, body, c);
   }
   std::error_code flush(backend::frame_sink& sink) override { return tx_.flush(*stream_, sink); }
-  polled poll(backend::frame_sink& sink, unsigned budget) override { return rx_.poll(*stream_, sink, budget); }
+  polled poll(backend::frame_sink& sink, unsigned budget) override {
+    polled out = rx_.poll(*stream_, sink, budget);
+    out.unsent = tx_.pending();
+    return out;
+  }
   bool quiesce(backend::cookie) override;
   void divert() override { rx_.divert(); }
   backend::wait_handle arm() override;

@@ -59,6 +59,7 @@ class link {
   struct polled {
     unsigned frames = 0;
     bool partial = false;  ///< bytes of an unfinished frame arrived: stay awake
+    bool unsent = true;  ///< a `flush` may have something to do, though nothing was committed or posted since the last
     std::error_code error{};
   };
   virtual polled poll(frame_sink&, unsigned budget) = 0;

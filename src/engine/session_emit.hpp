@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// From an op to its frame in the link's window: what most ops need of that is here and becomes one piece of code where
+/// they start and where a lane is pumped. (As functions of their own these steps cost as much again in saving and
+/// restoring registers.) The rest is in session_build.cpp and session_direct.cpp.
+
+#include <cstring>
+
+#include "engine/partition.hpp"
+#include "engine/session.hpp"
+
+#define KFX_HOT [[gnu::always_inline]] inline
+
+namespace kfx::engine {
+
+/// Bodies up to this size are copied into the link's window; larger ones are lent. Measured on TCP: a copied KiB
+/// costs less than a gather entry and its bookkeeping.
+inline constexpr std::size_t copy_limit = 1024;
+
+KFX_HOT std::byte* session::space(std::size_t bytes) {
+  std::size_t at = (window_used_ + alignment_ - 1) & ~(alignment_ - 1);
+  if (window_.size() < at + bytes) {
+    commit_window();
+    window_ = link_->reserve(bytes);
+    if (window_.size() < bytes) {
+      window_ = {};
+      return nullptr;
+    }
+    unsent_ = true;
+    home->make_dirty(*this);
+    at = 0;
+  }
+  window_used_ = at + bytes;
+  return window_.data() + at;
+}
+
+/// Success must not be acknowledged before the failures that go ahead of it: until then an ack says nothing.
+KFX_HOT void session::put_ack(wire::head& h) noexcept {
+  if (mute()) {
+    h.ack = rx_taken_ - wire::says_nothing;
+    return;
+  }
+  rx_told_ = h.ack = ack_value();
+  ack_urgent_ &= h.ack != rx_taken_;
+}
+
+/// Head and body side by side in the link's window, whose memory is only written, in ascending order.
+KFX_HOT bool session::put_small(wire::head h, const_buffer first, const_buffer second) {
+  h.length = static_cast<std::uint32_t>(wire::head_size + first.size() + second.size());
+  std::byte* p = space(h.length);
+  if (!p) return false;
+  put_ack(h);
+  wire::put(p, h);
+  p += wire::head_size;
+  if (!first.empty()) std::memcpy(p, first.data(), first.size());
+  if (!second.empty()) std::memcpy(p + first.size(), second.data(), second.size());
+  return true;
+}
+
+KFX_HOT bool session::build_send(const tx_entry& e, wire::head& h) {
+  detail::op_state& o = *e.op;
+  h.a = o.length;
+  h.b = o.header_size;
+  const bool small = (o.options & opt_eager) && o.fragments <= 1 && o.header_size + o.length <= copy_limit;
+  if (!small) return build_large_send(o, h);
+  return put_small(h, {o.header, o.header_size}, o.fragments != 0 ? o.list[0] : const_buffer());
+}
+
+KFX_HOT bool session::build_inline(const tx_entry& e) {
+  wire::head h{};
+  h.type = e.type;
+  h.lane = e.op->lane;
+  h.op = wire::pack_op(e.op->index(), e.flags);
+  if ((e.op->options & opt_aborted) && e.type != wire::type::result && e.type != wire::type::cancel) [[unlikely]]
+    return build_empty(e, h);
+  switch (e.type) {
+    case wire::type::write:
+      return build_write(e, h);
+    case wire::type::send:
+      return build_send(e, h);
+    case wire::type::data:
+    case wire::type::reply:
+    case wire::type::result:
+      return build_answer(e, h);
+    default:
+      return build_small(e, h);
+  }
+}
+
+KFX_HOT bool session::log_inline(const tx_entry& e) {
+  if (!build_inline(e)) return false;
+  log_.push(e);
+  ++replay_at_;
+  ++e.op->unacked;
+  e.op->options |= opt_started;
+  return true;
+}
+
+KFX_HOT bool session::take_credit(detail::op_state& o) {
+  if (o.options & (opt_credit | opt_answer)) return true;
+  if (credits_ <= 0) return false;
+  --credits_;
+  o.options |= opt_credit;
+  return true;
+}
+
+KFX_HOT session::emitted session::emit_request(lane_queue& q, detail::op_state& o) {
+  const std::uint32_t opt = o.options;
+  const auto once = [&](wire::type t, std::uint8_t flags) {
+    return log_inline({&o, 0, 0, t, flags, true}) ? emitted::all : emitted::blocked;
+  };
+  const std::uint8_t offer = opt & opt_offer ? wire::offer : 0;
+  switch (o.kind) {
+    case detail::verb::write: {
+      std::uint8_t flags = offer;
+      if (opt & opt_notify) flags |= wire::notify;
+      if (opt & opt_durable) flags |= wire::durable;
+      if (opt & opt_write8) flags |= wire::atomic8;
+      if (opt & opt_expect) flags |= wire::wants_result;
+      if ((opt & opt_offer) && (opt & opt_last)) flags |= wire::closes;
+      const emitted r = emit_slices(o, wire::type::write, flags);
+      if (r != emitted::blocked) running(q, o, q.framed_running);
+      return r;
+    }
+    case detail::verb::read: {
+      std::uint8_t flags = offer;
+      if (opt & opt_payload)
+        flags |= wire::payload;
+      else if (opt & opt_last)
+        flags |= wire::last;
+      const emitted r = once(wire::type::read, flags);
+      if (r == emitted::all) running(q, o, q.framed_running);
+      return r;
+    }
+    case detail::verb::send:
+      return once(wire::type::send, static_cast<std::uint8_t>((opt & opt_reply ? wire::wants_reply : 0) |
+                                                              (opt & opt_expect ? wire::wants_result : 0)));
+    case detail::verb::open:
+      return once(wire::type::open, 0);
+    case detail::verb::commit:
+      return once(wire::type::commit, 0);
+    case detail::verb::resolve:
+      return once(wire::type::resolve, 0);
+    case detail::verb::reject:
+      return once(wire::type::reject, 0);
+    default:
+      return emitted::all;
+  }
+}
+
+KFX_HOT session::emitted session::emit(lane_queue& q, detail::op_state& o) {
+  if (o.kind == detail::verb::serve) {  // the offer's owner waits for the ack
+    return emit_slices(o, wire::type::data, o.options & opt_offer ? wire::wants_result : 0);
+  }
+  if (o.kind == detail::verb::reply)
+    return emit_slices(o, wire::type::reply, o.options & opt_user ? wire::wants_result : 0);
+  const bool moves = o.kind == detail::verb::write || o.kind == detail::verb::read;
+  const bool needs_credit =
+      o.kind == detail::verb::send || ((o.options & opt_expect) && o.kind != detail::verb::reject);
+  if (needs_credit && !take_credit(o)) return hold(q, true);
+  if (o.options & opt_tail) return emit_tail(q, o);
+  if (moves) {
+    bool held = false;
+    if (choose_direct(q, o, held)) return held ? hold(q, false) : emit_direct(q, o);
+    if (held) return hold(q, false);
+  }
+  // Frames must not become visible before puts of this lane that the link does not order before them; a framed
+  // transfer must not mix with puts to the same bytes at all.
+  if (q.direct_running != 0 && (moves || !link_->direct()->caps().placed_before_frames)) return hold(q, false);
+  return emit_request(q, o);
+}
+
+/// Its last frame is built.
+KFX_HOT void session::emitted_whole(detail::op_state& o) {
+  o.options |= opt_emitted;
+  constexpr std::uint32_t answer = opt_answer | opt_credit;
+  if ((o.options & answer) == answer) {
+    o.options &= ~opt_credit;
+    --inbound_;
+  }
+  if (o.options & opt_listed) list_of(o).remove(o);
+  o.stage = stage_wire;
+  wire_.push_back(o);
+  if (o.unacked == 0) settle(o);
+}
+
+KFX_HOT void session::enqueue_inline(detail::op_state& o) {
+  lane_queue& q = queue(o.lane, o.options & opt_answer);
+  // Nothing is ahead of it. (What a handler asks for goes with its answer, when it returned.)
+  const bool now = q.empty() && link_ && !blocked_ && nothing_waits() && handler_of_thread != home.get();
+  if (now) {
+    const emitted r = emit(q, o);
+    if (r == emitted::all) return emitted_whole(o);
+    blocked_ |= r == emitted::blocked;
+    o.stage = stage_queued;
+    q.push_back(o);
+    if (r != emitted::held) wake(q);
+    return;
+  }
+  o.stage = stage_queued;
+  const bool was_empty = q.empty();
+  q.push_back(o);
+  if (was_empty) wake(q);
+}
+
+#undef KFX_HOT
+
+}  // namespace kfx::engine
