@@ -20,7 +20,7 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 using kfx::backend::failure;
-using outcome = std::variant<std::unique_ptr<kfx::backend::ring_pair>, failure>;
+using exchanged = std::variant<std::unique_ptr<kfx::backend::ring_pair>, failure>;
 
 constexpr std::chrono::seconds patience(5);
 
@@ -156,13 +156,13 @@ bool give(const half_made& h) {
 
 }  // namespace
 
-asio::awaitable<outcome> exchange_memory(asio::io_context& io, descriptor socket, std::string name, bool connecting) {
+asio::awaitable<exchanged> exchange_memory(asio::io_context& io, descriptor socket, std::string name, bool connecting) {
   half_made h;
   h.parts.socket = std::move(socket);
   h.parts.name = std::move(name);
   h.parts.connecting = connecting;
   std::string why;
-  const auto fail = [&](std::error_code code) { return outcome(failure{code, "shm " + h.parts.name + ": " + why}); };
+  const auto fail = [&](std::error_code code) { return exchanged(failure{code, "shm " + h.parts.name + ": " + why}); };
   if (!trusted(h.parts.socket, why)) co_return fail(errc::access_denied);
   if (!prepare(h, why)) co_return fail(errc::out_of_resources);
   if (connecting && !give(h)) {
@@ -182,7 +182,7 @@ asio::awaitable<outcome> exchange_memory(asio::io_context& io, descriptor socket
   }
   h.parts.own = std::move(h.own.pages);
   if (h.bell) h.parts.bell = std::move(h.bell->pages);
-  co_return outcome(std::make_unique<shm_pair>(std::move(h.parts)));
+  co_return exchanged(std::make_unique<shm_pair>(std::move(h.parts)));
 }
 
 }  // namespace kfx::shm

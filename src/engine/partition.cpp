@@ -38,7 +38,7 @@ std::int64_t now_ns() noexcept {
 }
 
 partition::partition(host& h, unsigned number, std::vector<int> cpus)
-    : host_(h), number_(number), cpus_(std::move(cpus)), wheel_(now_ns()) {
+    : host_(h), number_(number), cpus_(std::move(cpus)), max_ops_(h.settings().max_ops), wheel_(now_ns()) {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   doorbell_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (epoll_ < 0 || doorbell_ < 0) {
@@ -100,20 +100,10 @@ void add(std::atomic<T>& counter, T by) noexcept {
 }
 }  // namespace
 
-op_state* partition::make_op(verb kind, bool user) {
-  if (user) {
-    const auto limit = host_.settings().max_ops;
-    while (outstanding_.load(std::memory_order_relaxed) + waiting_.load(std::memory_order_relaxed) >= limit &&
-           !handler_of_thread) {
-      if (poll(false) == 0) sched_yield();
-    }
-  }
-  op_state* o = allocate_op();
-  if (!o) return nullptr;
-  o->home = this;
-  o->kind = kind;
-  if (user) o->options = opt_user;
-  return o;
+/// Driving progress; not in handlers, which are never held up.
+void partition::wait_for_room() {
+  while (outstanding_.load() + waiting_.load() >= max_ops_ && !handler_of_thread)
+    if (poll(false) == 0) sched_yield();
 }
 
 std::uint32_t partition::publish(op_state& o, std::uint32_t also) {

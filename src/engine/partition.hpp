@@ -17,6 +17,7 @@
 #include "base/timer_wheel.hpp"
 #include "engine/baton.hpp"
 #include "engine/host.hpp"
+#include "engine/pools.hpp"
 #include "engine/session.hpp"
 #include "memory/key_table.hpp"
 #include "memory/region_state.hpp"
@@ -41,7 +42,16 @@ class partition final : public std::enable_shared_from_this<partition> {
   /// The same for an op that nobody else knows yet.
   void submit_fresh(detail::op_state&);
   /// An op_state that counts against max_ops when `user`; waits (driving) for room unless in a handler.
-  detail::op_state* make_op(detail::verb, bool user);
+  detail::op_state* make_op(detail::verb kind, bool user) {
+    if (user && outstanding_.load(std::memory_order_relaxed) + waiting_.load(std::memory_order_relaxed) >= max_ops_)
+      wait_for_room();
+    detail::op_state* o = allocate_op();
+    if (!o) return nullptr;
+    o->home = this;
+    o->kind = kind;
+    if (user) o->options = opt_user;
+    return o;
+  }
   /// Hands back a message whose holder said what its answer is.
   void submit_message(detail::op_state&);
   /// Runs `f` with the baton held.
@@ -148,6 +158,7 @@ class partition final : public std::enable_shared_from_this<partition> {
     std::atomic<std::uint64_t> serial{0};  ///< odd: it runs a handler
   };
 
+  void wait_for_room();
   void push(detail::op_state&);
   void start(detail::op_state&);
   void submitted(bool busy);
@@ -214,6 +225,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   host& host_;
   const unsigned number_;
   const std::vector<int> cpus_;
+  const std::size_t max_ops_;
   baton baton_;
   base::mpsc_stack<detail::op_state, &detail::op_state::next> submissions_;
   std::atomic<std::uint32_t> outstanding_{0};  ///< users' ops; changed with the baton

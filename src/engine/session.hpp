@@ -132,7 +132,7 @@ class session final : public detail::peer_state,
   bool has_to_send() const noexcept {
     return unsent_ || blocked_ || pong_owed_ || rx_taken_ != rx_told_ || !nothing_waits();
   }
-  void send_all();                         ///< the same, with acks that are owed, and has the link send it
+  void send_all();  ///< the same, with acks that are owed, and has the link send it
   std::error_code flush();
   unsigned poll(unsigned budget);
   /// Once a burst, when something came.
@@ -205,6 +205,9 @@ class session final : public detail::peer_state,
   bool replay();
   emitted emit(lane_queue&, detail::op_state&);
   emitted emit_request(lane_queue&, detail::op_state&);
+  emitted emit_write(lane_queue&, detail::op_state&);
+  static wire::type request_type(detail::verb) noexcept;
+  static std::uint8_t read_flags(std::uint32_t options) noexcept;
   emitted emit_slices(detail::op_state&, wire::type, std::uint8_t flags);
   bool emit_express();
   void express(detail::op_state&);

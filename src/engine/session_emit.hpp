@@ -105,48 +105,36 @@ KFX_HOT bool session::take_credit(detail::op_state& o) {
   return true;
 }
 
-KFX_HOT session::emitted session::emit_request(lane_queue& q, detail::op_state& o) {
-  const std::uint32_t opt = o.options;
-  const auto once = [&](wire::type t, std::uint8_t flags) {
-    return log_inline({&o, 0, 0, t, flags, true}) ? emitted::all : emitted::blocked;
-  };
-  const std::uint8_t offer = opt & opt_offer ? wire::offer : 0;
-  switch (o.kind) {
-    case detail::verb::write: {
-      std::uint8_t flags = offer;
-      if (opt & opt_notify) flags |= wire::notify;
-      if (opt & opt_durable) flags |= wire::durable;
-      if (opt & opt_write8) flags |= wire::atomic8;
-      if (opt & opt_expect) flags |= wire::wants_result;
-      if ((opt & opt_offer) && (opt & opt_last)) flags |= wire::closes;
-      const emitted r = emit_slices(o, wire::type::write, flags);
-      if (r != emitted::blocked) running(q, o, q.framed_running);
-      return r;
-    }
-    case detail::verb::read: {
-      std::uint8_t flags = offer;
-      if (opt & opt_payload)
-        flags |= wire::payload;
-      else if (opt & opt_last)
-        flags |= wire::last;
-      const emitted r = once(wire::type::read, flags);
-      if (r == emitted::all) running(q, o, q.framed_running);
-      return r;
-    }
+/// What a request of one frame is called on the wire.
+KFX_HOT wire::type session::request_type(detail::verb v) noexcept {
+  switch (v) {
     case detail::verb::send:
-      return once(wire::type::send, static_cast<std::uint8_t>((opt & opt_reply ? wire::wants_reply : 0) |
-                                                              (opt & opt_expect ? wire::wants_result : 0)));
+      return wire::type::send;
+    case detail::verb::read:
+      return wire::type::read;
     case detail::verb::open:
-      return once(wire::type::open, 0);
+      return wire::type::open;
     case detail::verb::commit:
-      return once(wire::type::commit, 0);
+      return wire::type::commit;
     case detail::verb::resolve:
-      return once(wire::type::resolve, 0);
-    case detail::verb::reject:
-      return once(wire::type::reject, 0);
+      return wire::type::resolve;
     default:
-      return emitted::all;
+      return wire::type::reject;
   }
+}
+
+KFX_HOT session::emitted session::emit_request(lane_queue& q, detail::op_state& o) {
+  if (o.kind == detail::verb::write) return emit_write(q, o);
+  const std::uint32_t opt = o.options;
+  std::uint8_t flags = 0;
+  if (o.kind == detail::verb::send)
+    flags = static_cast<std::uint8_t>((opt & opt_reply ? wire::wants_reply : 0) |
+                                      (opt & opt_expect ? wire::wants_result : 0));
+  else if (o.kind == detail::verb::read)
+    flags = read_flags(opt);
+  if (!log_inline({&o, 0, 0, request_type(o.kind), flags, true})) return emitted::blocked;
+  if (o.kind == detail::verb::read) running(q, o, q.framed_running);
+  return emitted::all;
 }
 
 KFX_HOT session::emitted session::emit(lane_queue& q, detail::op_state& o) {

@@ -159,6 +159,25 @@ void session::not_running(op_state& o) {
   if (--(o.options & opt_direct ? q.direct_running : q.framed_running) == 0) wake(q);
 }
 
+session::emitted session::emit_write(lane_queue& q, op_state& o) {
+  const std::uint32_t opt = o.options;
+  std::uint8_t flags = opt & opt_offer ? wire::offer : 0;
+  if (opt & opt_notify) flags |= wire::notify;
+  if (opt & opt_durable) flags |= wire::durable;
+  if (opt & opt_write8) flags |= wire::atomic8;
+  if (opt & opt_expect) flags |= wire::wants_result;
+  if ((opt & opt_offer) && (opt & opt_last)) flags |= wire::closes;
+  const emitted r = emit_slices(o, wire::type::write, flags);
+  if (r != emitted::blocked) running(q, o, q.framed_running);
+  return r;
+}
+
+std::uint8_t session::read_flags(std::uint32_t opt) noexcept {
+  const std::uint8_t offer = opt & opt_offer ? wire::offer : 0;
+  if (opt & opt_payload) return offer | wire::payload;
+  return opt & opt_last ? offer | wire::last : offer;
+}
+
 void session::pump() {
   if (!link_) return;
   if (ack_waits()) leave_behind(round_now_ - patience);
