@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#pragma once
+/// @file
+/// Sizes, times and CPUs as people write them.
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+
+namespace tool {
+
+/// 4096 → "4 KiB"; what is no round number of anything stays in bytes.
+std::string size_text(std::uint64_t bytes);
+/// Nanoseconds with the unit that suits them: "75 ns", "3.98 us", "1.2 s".
+std::string time_text(double ns);
+
+/// For options: "8", "4KiB", "1m" to bytes; units are powers of 1024.
+CLI::Validator as_size();
+/// For options: "2", "200ms", "1.5s", "1min" to seconds.
+CLI::Validator as_seconds();
+
+/// Ties this thread, and those it starts, to one CPU. Throws std::runtime_error with a sentence.
+void pin(int cpu);
+
+}  // namespace tool
