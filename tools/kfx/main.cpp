@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   app.set_help_all_flag("--help-all", "the options of every command");
   int status = 0;
   tool::add_info(app, status);
+  tool::add_doctor(app, status);
   tool::add_ping(app, status);
   tool::add_perf(app, status);
   try {
