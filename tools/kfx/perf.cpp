@@ -159,6 +159,7 @@ int measure(arguments& a) {
            : a.json ? format::json
                     : format::table,
            {.uri = a.uri, .transport = transport, .options = options, .cpu = a.cpu, .server_cpu = a.server_cpu});
+  r.begin();
   const effort e{.count = a.count,
                  .seconds = a.seconds,
                  .warm_up_count = a.warm_up.value_or(a.count / 10),
@@ -177,7 +178,6 @@ int measure(arguments& a) {
 
 int run(arguments& a) {
   if (a.server) return serve(a);
-  if (a.csv && a.json) throw std::runtime_error("--csv and --json exclude each other");
   return measure(a);
 }
 
@@ -242,8 +242,8 @@ void add_perf(CLI::App& app, int& status) {
   c.add_option("uri", a->uri, "the server's address, or with --server and --fork where it listens")->required();
   what_to_measure(c, *a);
   how_to_measure(c, *a);
-  c.add_flag("--json", a->json, "one JSON object");
-  c.add_flag("--csv", a->csv, "comma-separated values");
+  auto* json = c.add_flag("--json", a->json, "one JSON object");
+  c.add_flag("--csv", a->csv, "comma-separated values")->excludes(json);
   c.add_option("--plot", a->plot_file, "write a chart of it to this SVG file");
   c.add_option("--plot-what", a->plot_what, "latency or bandwidth; default: bandwidth when a depth is above 1")
       ->check(CLI::IsMember({"latency", "bandwidth"}));

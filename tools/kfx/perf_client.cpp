@@ -219,7 +219,7 @@ void client::ping() {
     case test::write8_oneway: {
       // Beside the word that the answer comes to.
       auto* const out = reinterpret_cast<std::uint64_t*>(memory_->span().data()) + 1;
-      *out = i + 1;
+      *out = ++sequence_;
       return peer_.write(std::as_bytes(std::span(out, 1)), remote_.at(0, 8), {.write8 = true}).detach();
     }
     default:
@@ -256,8 +256,7 @@ void client::watch_word() {
   const bool caller = options_.progress == kfx::progress::caller;
   for (unsigned i = 1; !over_.load(std::memory_order_relaxed); ++i) {
     if (caller) node_.poll();
-    if (std::atomic_ref(*word).load(std::memory_order_acquire) == returns_.load(std::memory_order_relaxed) + 1)
-      returned();
+    if (std::atomic_ref(*word).load(std::memory_order_acquire) == sequence_) returned();
     if (i % 65536 == 0) check_alive();
   }
   (void)finished_.try_acquire();

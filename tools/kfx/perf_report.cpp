@@ -41,7 +41,7 @@ json::object object_of(const outcome& o) {
 const char* name_of(memory m) noexcept { return m == memory::allocated ? "allocated" : "ordinary"; }
 const char* name_of(kfx::progress p) noexcept { return p == kfx::progress::caller ? "caller" : "threads"; }
 
-void report::head() {
+void report::begin() {
   if (format_ == format::table) {
     fmt::print("# {}\n# progress {}, memory {} here, {} there\n", setting_.transport,
                name_of(setting_.options.progress), name_of(setting_.options.local), name_of(setting_.options.remote));
@@ -53,10 +53,10 @@ void report::head() {
     for (const auto& q : quantiles) fmt::print(",{}_ns", q.first);
     fmt::print("\n");
   }
+  std::fflush(stdout);
 }
 
 void report::add(const outcome& o) {
-  if (rows_.empty()) head();
   rows_.push_back(o);
   if (format_ == format::table) {
     fmt::print("{:<14}{:>9}{:>6}{:>11} |{:>9}", name_of(o.what.test), size_text(o.what.size), o.what.depth, o.ops,

@@ -25,13 +25,13 @@ struct setting {
 class report {
  public:
   report(format f, setting s) : format_(f), setting_(std::move(s)) {}
+  /// What stands above the rows.
+  void begin();
   void add(const outcome&);
   void end();
   const std::vector<outcome>& rows() const { return rows_; }
 
  private:
-  void head();
-
   format format_;
   setting setting_;
   std::vector<outcome> rows_;

@@ -78,10 +78,10 @@ void server::on_order(kfx::message&& m) {
   } else if (o->verb == verb::begin && sensible(*o, memory_->span().size())) {
     begin(*o);
   } else if (o->verb == verb::end) {
-    running_ = watching_ = false;
+    stop_test();
     a.count = count_;
   } else if (o->verb == verb::bye) {
-    running_ = watching_ = false;
+    stop_test();
     bye_ = true;
     node_.stop();
   } else {
@@ -110,7 +110,14 @@ answer server::hello(const order& o, const kfx::peer& from) {
   return a;
 }
 
+/// Afterwards nobody looks at the word any more.
+void server::stop_test() {
+  running_ = watching_ = false;
+  if (options_.progress == kfx::progress::threads) std::lock_guard wait(watch_mutex_);
+}
+
 void server::begin(const order& o) {
+  stop_test();
   now_ = o;
   count_ = place_ = word_ = 0;
   header_.assign(o.header, std::byte{0});
@@ -158,6 +165,9 @@ void server::forget_client() {
 /// One burst of work during a test.
 void server::work() {
   const bool caller = options_.progress == kfx::progress::caller;
+  // A poll runs the handlers that end the test.
+  std::unique_lock watching(watch_mutex_, std::defer_lock);
+  if (!caller) watching.lock();
   for (int i = 0; i < 4096 && running_.load(std::memory_order_relaxed); ++i) {
     if (watching_.load(std::memory_order_relaxed)) look_at_word();
     if (caller) node_.poll();

@@ -39,6 +39,7 @@ class server {
   void on_notify(const kfx::notification&);
   void on_peer(const kfx::peer&, kfx::peer_event);
   void look_at_word();
+  void stop_test();
   void forget_client();
   bool stopped() const { return options_.stop && options_.stop->load(std::memory_order_relaxed); }
   void work();
@@ -47,6 +48,7 @@ class server {
   kfx::mutable_buffer next_place();
 
   server_options options_;
+  std::mutex watch_mutex_;             ///< progress::threads: held by whoever looks at the word
   std::mutex mutex_;                   ///< who the client is; not for what a test does
   std::atomic<bool> running_{false};   ///< a test is under way: no sleeping
   std::atomic<bool> watching_{false};  ///< and it is one for who looks at the word
