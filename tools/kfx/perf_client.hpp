@@ -87,6 +87,7 @@ class client {
   void wait_for_returns();
   void watch_word();
   void check_alive();
+  std::string gone() const;
   std::byte* place(std::uint64_t i) { return memory_->span().data() + i % places_ * now_.size; }
 
   client_options options_;
