@@ -35,8 +35,11 @@ def need(program):
 
 
 def run(command, env=None, limit=60):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=limit, env={**os.environ, **(env or {})},
-                          check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, env={**os.environ, **(env or {})},
+                              check=False)
+    except subprocess.TimeoutExpired as e:
+        raise Missing("%s did not end within %d s" % (command[0], limit)) from e
     if done.returncode != 0:
         raise Missing("%s: status %d: %s" % (command[0], done.returncode, done.stderr.strip()[-300:]))
     return done.stdout
@@ -87,7 +90,7 @@ def with_server(server_command, client_command, port, env=None):
             server.wait(5)
             return out
         except subprocess.TimeoutExpired as e:
-            raise Missing("%s hangs" % e.cmd[0]) from e
+            raise Missing("%s: its server does not end" % server_command[0]) from e
         finally:
             server.kill()
 

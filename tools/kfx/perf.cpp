@@ -115,12 +115,15 @@ void tell_progress(std::size_t at, const std::vector<test_case>& list) {
   std::fflush(stderr);
 }
 
-void draw(const arguments& a, const report& r, const std::string& transport) {
+void draw(const arguments& a, const report& r) {
   if (a.plot_file.empty()) return;
   // One figure for both would hide what depth is for.
   const bool deep = std::any_of(r.rows().begin(), r.rows().end(), [](const outcome& o) { return o.what.depth > 1; });
   const bool bandwidth = a.plot_what == "bandwidth" || (a.plot_what.empty() && deep);
-  plot p{.title = "kfx perf: " + transport, .y_label = bandwidth ? "GB/s" : "median latency, us", .lines = {}};
+  plot p{.title = fmt::format("kfx perf, {}, progress {}, memory {} here, {} there", a.uri.substr(0, a.uri.find(':')),
+                              name_of(a.progress), name_of(a.local), name_of(a.remote.value_or(a.local))),
+         .y_label = bandwidth ? "GB/s" : "median latency, us",
+         .lines = {}};
   for (const outcome& o : r.rows()) {
     const std::string name =
         o.what.depth == 1 ? name_of(o.what.test) : fmt::format("{}, depth {}", name_of(o.what.test), o.what.depth);
@@ -172,7 +175,7 @@ int measure(arguments& a) {
   }
   c.bye();
   r.end();
-  draw(a, r, transport);
+  draw(a, r);
   return 0;
 }
 
