@@ -54,18 +54,23 @@ def merged(result, baseline):
     return {"ratios": [known[k] for k in sorted(known)]}
 
 
+def read(path):
+    try:
+        with open(path, encoding="utf-8") as f:
+            return json.load(f)
+    except (OSError, ValueError) as e:
+        print("check: %s cannot be read: %s" % (path, e), file=sys.stderr)
+        sys.exit(2)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("result")
     p.add_argument("--baseline", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "baseline.json"))
     p.add_argument("--update", action="store_true", help="make this result the baseline of what it measured")
     o = p.parse_args()
-    with open(o.result, encoding="utf-8") as f:
-        result = json.load(f)
-    baseline = {"ratios": []}
-    if os.path.exists(o.baseline):
-        with open(o.baseline, encoding="utf-8") as f:
-            baseline = json.load(f)
+    result = read(o.result)
+    baseline = read(o.baseline) if os.path.exists(o.baseline) else {"ratios": []}
     if o.update:
         text = json.dumps(merged(result, baseline), indent=1)
         with open(o.baseline, "w", encoding="utf-8") as f:

@@ -21,7 +21,7 @@ else
   find src backends tools -name '*.cpp' -print0
 fi | xargs -0 -n 1 -P "${KFX_JOBS:-$(nproc)}" clang-tidy -p "$build" --quiet || status=1
 if command -v shellcheck >/dev/null; then
-  find scripts .ci tests -type f \( -name '*.sh' -o -path './.ci/run' \) -print0 | xargs -0 -r shellcheck -x || status=1
+  find scripts .ci tests bench -type f \( -name '*.sh' -o -path './.ci/run' \) -print0 | xargs -0 -r shellcheck -x || status=1
 else
   echo "lint.sh: no shellcheck here, scripts are not checked (apt-get install shellcheck)" >&2
 fi
