@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import resource
+import signal
 import statistics
 import sys
 
@@ -195,7 +196,11 @@ def main():
     everything = [Rounds(i) for i in figures.items(transports) if o.only in i.name]
     if not everything:
         raise SystemExit("peers: no item has “%s” in its name" % o.only)
-    measure(lab, everything, o)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        measure(lab, everything, o)
+    except KeyboardInterrupt:
+        print("INTERRUPTED: what follows has fewer rounds than were asked for")
     for r in everything:
         tell(r)
     if o.json:
