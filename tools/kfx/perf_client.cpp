@@ -2,6 +2,7 @@
 #include "perf_client.hpp"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
@@ -21,6 +22,12 @@ constexpr std::uint64_t largest_footprint = 64u << 20;
 std::uint64_t memory_for(const client_options& o, std::uint64_t largest, unsigned deepest) {
   const std::uint64_t wanted = o.footprint ? o.footprint : std::min(largest * deepest, largest_footprint);
   return std::max({wanted, largest, std::uint64_t{64}});
+}
+
+long preemptions() {
+  rusage used{};
+  ::getrusage(RUSAGE_SELF, &used);
+  return used.ru_nivcsw;
 }
 
 const char* meaning(status s) {
@@ -100,7 +107,9 @@ outcome client::run(const test_case& c, const effort& e) {
   const auto until = [](double seconds) { return ticks() + ticks_of(seconds); };
   const outcome warm = e.count ? measure(c, {std::max<std::uint64_t>(1, e.warm_up_count), endless})
                                : measure(c, {endless, until(e.warm_up_seconds)});
+  const long before = preemptions();
   outcome out = e.count ? measure(c, {e.count, endless}) : measure(c, {endless, until(e.seconds)});
+  out.preempted = preemptions() - before;
   o.verb = verb::end;
   const std::uint64_t expected = (warm.ops + out.ops) / out.per_op;
   const std::uint64_t found = tell(o).count;

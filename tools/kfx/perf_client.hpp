@@ -48,6 +48,7 @@ struct outcome {
   double seconds = 0;
   unsigned per_op = 1;
   histogram latency;
+  long preempted = 0;         ///< times that another program took the CPU from this one
   std::uint64_t sampled = 1;  ///< one op in so many has its time in `latency`
 
   double rate() const { return seconds > 0 ? static_cast<double>(ops) / seconds : 0; }  ///< ops a second

@@ -33,6 +33,7 @@ json::object object_of(const outcome& o) {
           {"ops_per_second", o.rate()},
           {"bytes_per_second", o.bandwidth()},
           {"latency_ns", std::move(latency)},
+          {"preempted", o.preempted},
           {"latency_samples", o.latency.count()}};
 }
 
@@ -73,6 +74,13 @@ void report::add(const outcome& o) {
 }
 
 void report::end() {
+  long preempted = 0;
+  for (const outcome& o : rows_) preempted += o.preempted;
+  if (format_ == format::table && preempted != 0)
+    fmt::print(
+        "# other programs took the CPU from the client {} times: its averages, rates and high percentiles\n"
+        "# contain their time\n",
+        preempted);
   if (format_ != format::json) return;
   json::array results;
   for (const outcome& o : rows_) results.push_back(object_of(o));
