@@ -16,7 +16,6 @@ namespace kfx {
 
 namespace detail {
 struct region_state;
-struct allocation;
 }  // namespace detail
 
 /// Long-lived shared memory. Move-only RAII: **gone means revoked**: when the destructor returns no peer's access,
@@ -59,26 +58,36 @@ class [[nodiscard]] offer : public op<done> {
   remote_region token_;
 };
 
-/// Where a buffer should live. Node and device are chosen by the library when negative.
+/// Where a buffer should live. What cannot be had is done without.
 struct placement {
-  int numa_node = -1;
-  bool huge_pages = true;  ///< where there are any
+  int numa_node = -1;      ///< negative: as `options::placement` says
+  bool huge_pages = true;  ///< where there are any, for 2 MiB and more
 };
 
-/// Memory from `node::allocate`: page-aligned, on its partition's NUMA node. Move-only RAII; outlives the node.
+/// Memory from `node::allocate`: zeroed, page-aligned, on its partition's NUMA node as far as that has room. Move-only
+/// RAII; outlives the node. Each has a file of its own that peers on this host can map (one descriptor, not inherited
+/// by what is executed; a buffer is this process's alone once half of the descriptors it may open, for buffers under 64
+/// KiB an eighth, went that way), so a forked child shares it. Allocate large ones and use parts of them.
 class buffer {
  public:
   buffer() = default;
-  explicit buffer(std::shared_ptr<detail::allocation> a) noexcept;
-  std::byte* data() const noexcept { return data_; }
-  std::size_t size() const noexcept { return size_; }
-  mutable_buffer span() const noexcept { return {data_, size_}; }
-  operator mutable_buffer() const noexcept { return span(); }
+  /// `keep` holds the memory.
+  explicit buffer(std::shared_ptr<const void> keep, mutable_buffer memory) noexcept
+      : keep_(std::move(keep)), memory_(memory) {}
+  buffer(buffer&& o) noexcept : keep_(std::move(o.keep_)), memory_(std::exchange(o.memory_, {})) {}
+  buffer& operator=(buffer&& o) noexcept {
+    keep_ = std::move(o.keep_);
+    memory_ = std::exchange(o.memory_, {});
+    return *this;
+  }
+  std::byte* data() const noexcept { return memory_.data(); }
+  std::size_t size() const noexcept { return memory_.size(); }
+  mutable_buffer span() const noexcept { return memory_; }
+  operator mutable_buffer() const noexcept { return memory_; }
 
  private:
-  std::shared_ptr<detail::allocation> a_;
-  std::byte* data_ = nullptr;
-  std::size_t size_ = 0;
+  std::shared_ptr<const void> keep_;
+  mutable_buffer memory_;
 };
 
 }  // namespace kfx

@@ -19,7 +19,7 @@ MAX_FILE = 500
 MAX_FUNCTION = 60
 
 # Each folder of src may include itself and what stands to its right.
-LAYERS = ["node", "cm", "engine", "memory", "wire", "base"]
+LAYERS = ["node", "cm", "engine", "memory", "numa", "wire", "base"]
 FOR_BACKENDS = re.compile(r"(kfx/backend/|kfx/(error|types|options)\.hpp$|base/)")
 
 SKIPPED_FOLDERS = {".git", ".cache", "subprojects", "corpus", "corpora"}
