@@ -24,6 +24,7 @@ namespace {
 constexpr std::size_t small_page = 4096;
 constexpr std::size_t huge_page = 2u << 20;
 constexpr unsigned huge_page_flag = 21u << 26;  // MFD_HUGE_2MB, which only newer headers have
+constexpr int populate_write = 23;              // MADV_POPULATE_WRITE, the same
 constexpr std::size_t large_buffer = 64 * 1024;
 
 /// Of the process, and never destroyed: buffers may outlive everything.
@@ -136,6 +137,14 @@ void slab::place(int numa_node) noexcept {
 
 /// In steps, because a signal undoes a step.
 bool slab::commit() noexcept {
+  // Huge pages are taken where the mapping's policy says only when the mapping is touched (since Linux 5.14 without a
+  // signal when there are none).
+  if (page_size_ == huge_page) {
+    int failed;
+    do failed = ::madvise(data_, size_, populate_write);
+    while (failed && errno == EINTR);
+    if (!failed || errno != EINVAL) return !failed;
+  }
   constexpr std::size_t step = 8 * huge_page;
   for (std::size_t at = 0; at < size_;) {
     const std::size_t n = std::min(step, size_ - at);

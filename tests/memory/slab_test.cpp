@@ -185,7 +185,7 @@ TEST_CASE("random allocations, look-ups and releases by several threads agree wi
   const auto work = [&](unsigned own) {
     std::mt19937 rng(own);
     std::vector<std::shared_ptr<slab>> mine;
-    for (int i = 0; i < 2000; ++i) {
+    for (int i = 0; i < 500; ++i) {
       if (mine.size() < 20 && rng() % 2) {
         mine.push_back(slab::make({std::size_t{1} << rng() % 19}));
         std::memset(mine.back()->data(), static_cast<int>(own), mine.back()->size());
