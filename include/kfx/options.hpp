@@ -24,7 +24,15 @@ struct options {
   std::vector<std::string> listen{};  ///< URIs to be reached at, e.g. "kfx://0.0.0.0:7400", "loop://store"
   std::string name{};                 ///< stable identity across restarts; default: the first listen address
   kfx::progress progress = progress::threads;
-  std::string partitions{};  ///< CPU partitions, Lustre's cpu_pattern syntax; default: one over the process's CPUs
+  /// Sets of CPUs with a progress engine each, in the syntax of Lustre's cpu_pattern: "0[0-3] 1[4,5,7]" (CPUs),
+  /// "N 0[0,1] 1[2]" (NUMA nodes), "N" (the default: one for each NUMA node that has CPUs), and behind any of them
+  /// "C[0-1]" (without the first two cores of each NUMA node) and "X[0,8]" (without these CPUs). Never CPUs outside the
+  /// affinity mask of the thread that makes the node: naming one is an error.
+  std::string partitions{};
+  /// Where engine threads run and buffers lie. "automatic": threads on their partition's CPUs, a buffer on the NUMA
+  /// node of whoever allocates it, a peer's work near the device that carries it. "node:1", "device:eth0": all of it on
+  /// that node, or on the one nearest to that device. "off": the system decides.
+  std::string placement{};
   std::chrono::microseconds spin{50};         ///< longest time an engine thread spins before it sleeps
   std::chrono::milliseconds limit{30000};     ///< an op fails when the peer's engine made no progress for so long [uri]
   std::chrono::milliseconds keepalive{5000};  ///< a silent link is probed so often; dead after three unanswered [uri]
@@ -34,7 +42,7 @@ struct options {
   std::size_t eager = 8192;                    ///< payload that travels with its message; larger ones are fetched [uri]
   std::size_t slice = 128 * 1024;              ///< large transfers take turns in pieces of so many bytes [uri]
   std::size_t credits = 512;                   ///< requests one peer may have under way here
-  std::size_t max_ops = 65536;                 ///< ops under way before a submitting thread waits
+  std::size_t max_ops = 65536;                 ///< ops of a partition under way before a submitting thread waits
   std::string require{};                       ///< the only backend to use for kfx:// [uri]
   std::string backends{};                      ///< colon-separated shared objects with further backends to load
   bool direct = true;                          ///< use one-sided transfers where the link has them [uri]

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "base/knobs.hpp"
+#include "base/placement_text.hpp"
 #include "kfx/types.hpp"
 
 namespace kfx {
@@ -77,6 +78,12 @@ void set_direct(options& o, text value, std::string& why) {
     why = "it takes on or off";
 }
 
+/// Text with a syntax.
+template <auto Member, class Syntax>
+void set_parsed(options& o, text value, std::string& why) {
+  if (Syntax::parse(value, &why)) o.*Member = value;
+}
+
 template <auto Member, bool ZeroAllowed>
 void set_time(options& o, text value, std::string& why) {
   using duration = std::remove_reference_t<decltype(o.*Member)>;
@@ -127,7 +134,8 @@ constexpr knob knobs[] = {
     {"listen", false, set_listen, untouched<&options::listen>},
     {"name", false, set_text<&options::name>, untouched<&options::name>},
     {"progress", false, set_progress, untouched<&options::progress>},
-    {"partitions", false, set_text<&options::partitions>, untouched<&options::partitions>},
+    {"partitions", false, set_parsed<&options::partitions, base::cpu_pattern>, untouched<&options::partitions>},
+    {"placement", false, set_parsed<&options::placement, base::placement_policy>, untouched<&options::placement>},
     {"spin", false, set_time<&options::spin, true>, untouched<&options::spin>},
     {"limit", true, set_time<&options::limit, false>, untouched<&options::limit>},
     {"keepalive", true, set_time<&options::keepalive, false>, untouched<&options::keepalive>},

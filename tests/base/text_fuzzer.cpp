@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// Text and bytes from strangers: URIs, knobs in their queries, tokens. The first byte says which.
+// Text and bytes from strangers: URIs, knobs in their queries, tokens; and the patterns of CPUs. The first byte says
+// which.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 
 #include "base/knobs.hpp"
+#include "base/placement_text.hpp"
 #include "kfx/backend/backend.hpp"
 #include "kfx/options.hpp"
 #include "kfx/remote_region.hpp"
@@ -47,20 +49,31 @@ void token(const std::string& bytes) {
   require(slice.length() <= t->length() && slice.length() <= ~std::uint64_t{0} - slice.raw().offset);
 }
 
+void pattern(const std::string& text) {
+  using kfx::base::cpu_pattern;
+  std::string why;
+  const auto p = cpu_pattern::parse(text, &why);
+  if (!p) return require(p.error() == kfx::errc::bad_option && why.starts_with("at offset "));
+  require(why.empty() && cpu_pattern::parse(p->to_string()).value() == *p);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 3) {
+  switch (data[0] % 4) {
     case 0:
       uri(text);
       break;
     case 1:
       knob(text);
       break;
-    default:
+    case 2:
       token(text);
+      break;
+    default:
+      pattern(text);
   }
   return 0;
 }
