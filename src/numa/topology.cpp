@@ -49,6 +49,19 @@ cpu_list own_cpus() {
   return list;
 }
 
+bool pin_thread(const cpu_list& cpus) noexcept {
+  if (cpus.empty()) return false;
+  const auto most = static_cast<std::size_t>(cpus.back()) + 1;
+  cpu_set_t* const set = CPU_ALLOC(most);
+  if (!set) return false;
+  const std::size_t bytes = CPU_ALLOC_SIZE(most);
+  CPU_ZERO_S(bytes, set);
+  for (const int c : cpus) CPU_SET_S(static_cast<std::size_t>(c), bytes, set);
+  const bool done = ::sched_setaffinity(0, bytes, set) == 0;
+  CPU_FREE(set);
+  return done;
+}
+
 std::string to_string(const cpu_list& cpus) {
   std::string text;
   for (std::size_t i = 0; i < cpus.size();) {

@@ -39,6 +39,8 @@ struct topology {
 const topology& machine();
 /// The CPUs that this thread may use.
 cpu_list own_cpus();
+/// Keeps this thread on these. False: the system did not let it.
+bool pin_thread(const cpu_list& cpus) noexcept;
 
 /// Others, for tests: hwloc's one-line description ("node:2 core:2 pu:1"), or an XML file written by lstopo.
 /// Errors: not_supported (no hwloc), bad_option.
