@@ -32,7 +32,7 @@ struct op_options {
   kfx::deadline deadline{};               ///< all: end by then
   kfx::lane lane = default_lane;          ///< all: the stream of order it belongs to
   op_id after = 0;                        ///< all: start only after that op of this node took effect; one it no longer
-                                          ///< knows (the last 4096 failures are remembered) counts as a success
+                                          ///< knows (a process remembers the last 4096 failures) counts as a success
   mutable_buffers reply{};                ///< send: wait for the reply and place it here (header, then payload)
   bool last = true;                       ///< write, read on an offer: false announces further pieces
   bool write8 = false;                    ///< write: 8 aligned bytes that are never seen torn

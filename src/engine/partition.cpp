@@ -13,6 +13,7 @@
 #include <coroutine>
 #include <set>
 
+#include "engine/elsewhere.hpp"
 #include "engine/futex.hpp"
 #include "engine/pools.hpp"
 
@@ -50,7 +51,6 @@ partition::partition(host& h, unsigned number, std::vector<int> cpus)
   ev.events = EPOLLIN;
   ev.data.u64 = doorbell_tag;
   epoll_ctl(epoll_, EPOLL_CTL_ADD, doorbell_, &ev);
-  failed_recently_.resize(4096);
   std::lock_guard lock(alive_mutex());
   alive_set().insert(this);
 }
@@ -111,7 +111,11 @@ std::uint32_t partition::publish(op_state& o, std::uint32_t also) {
     o.options &= ~opt_counted;
     add(outstanding_, ~std::uint32_t{0});
   }
-  const std::uint32_t old = o.bits.fetch_or(detail::op_done | also, std::memory_order_acq_rel);
+  const bool ok = o.error == 0;
+  const op_id id = o.id;
+  if (!ok) elsewhere::note_failure(id);
+  const std::uint32_t old = o.bits.fetch_or(detail::op_done | also, std::memory_order_seq_cst);
+  if (elsewhere::waiting.load(std::memory_order_seq_cst) != 0) tell_elsewhere(id, ok);
   if (old & (detail::op_handler | detail::op_waiter)) tell(o, old);
   return old;
 }
@@ -277,7 +281,7 @@ void partition::dispatch(op_state& o) {
     if (!replied) return;
   }
   // Until `op_queued` is taken away its memory stays, even if it ends and is let go of meanwhile.
-  constexpr std::uint32_t wishes = detail::op_fresh | detail::op_cancel | detail::op_command;
+  constexpr std::uint32_t wishes = detail::op_fresh | detail::op_cancel | detail::op_command | detail::op_told;
   constexpr std::uint32_t gone = detail::op_user_gone | detail::op_engine_gone;
   std::uint32_t bits = o.bits.load(std::memory_order_acquire);
   if ((bits & detail::op_fresh) && (o.options & opt_user)) waiting_.fetch_sub(1, std::memory_order_relaxed);
@@ -290,6 +294,8 @@ void partition::dispatch(op_state& o) {
     if (bits & detail::op_fresh) start(o);
     if ((bits & detail::op_cancel) && !o.is_done())
       o.owner->cancel(o, make_error_code(o.kind == verb::offer ? errc::revoked : errc::cancelled));
+    if ((bits & detail::op_told) && !o.is_done())
+      if (const int verdict = elsewhere::told(o)) go_on_after(o, verdict > 0);
     if ((bits & detail::op_command) && o.is_done()) ready_op(o);
     bits = o.bits.load(std::memory_order_acquire);
     while (!(bits & wishes) && !o.bits.compare_exchange_weak(bits, bits & ~detail::op_queued)) {

@@ -129,7 +129,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   void ready_op(detail::op_state&);  ///< its on_done is to run
   /// An op ended; others may have waited for it.
   void after_done(op_id id, bool ok) {
-    if (!ok || !after_waiters_.empty()) wake_waiters_of(id, ok);
+    if (!after_waiters_.empty()) wake_waiters_of(id, ok);
   }
   /// Its result stands; `also`: bits to set in the same breath. The bits before.
   std::uint32_t publish(detail::op_state&, std::uint32_t also = 0);
@@ -145,6 +145,7 @@ class partition final : public std::enable_shared_from_this<partition> {
       if (o->owner == &s) f(*o);
   }
   void wait_after(detail::op_state&);  ///< an op with `.after`: started when that one ended
+  void go_on_after(detail::op_state&, bool ok);
   void set_timer(detail::op_state&, std::int64_t expiry);
   void clear_timer(detail::op_state&);
   void stop_sessions();
@@ -185,6 +186,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   bool settle_down();
   void drain();
   void dispatch(detail::op_state&);
+  static void tell_elsewhere(op_id, bool ok);
   std::size_t one_round();
   void begin_round();
   std::size_t look();
@@ -241,8 +243,6 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::atomic<bool> armed_{false};
   base::timer_wheel wheel_;
   std::vector<detail::op_state*> after_waiters_;
-  std::vector<op_id> failed_recently_;
-  std::size_t failed_at_ = 0;
   std::uint64_t looks_ = 0;  ///< at the links in use; what is due next, counted in them:
   std::uint64_t look_around_at_ = 0;
   std::uint32_t look_around_ = 32;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "engine/elsewhere.hpp"
 #include "engine/futex.hpp"
 #include "engine/partition.hpp"
 #include "engine/pools.hpp"
@@ -77,40 +78,49 @@ void partition::wait_after(op_state& o) {
   o.stage = stage_waiting;
   after_waiters_.push_back(&o);
   op_state* first = find_op(static_cast<std::uint32_t>(o.after & 0xffffff));
-  const bool running = first && first->id == o.after && !first->is_done();
-  if (running) return;
-  const bool failed = std::find(failed_recently_.begin(), failed_recently_.end(), o.after) != failed_recently_.end() ||
-                      (first && first->id == o.after && detail::error_of(*first));
-  after_waiters_.pop_back();
+  // Of another partition, it may end, and be another op, at any time; its id is compared last.
+  const auto running = [&] {
+    return first && !(first->bits.load(std::memory_order_seq_cst) & detail::op_done) && first->id == o.after;
+  };
+  if (running()) {
+    if (first->home == this) return;
+    elsewhere::enter(o);
+    if (running()) return;
+  }
+  const bool failed = (first && first->id == o.after && detail::error_of(*first)) || elsewhere::has_failed(o.after);
+  go_on_after(o, !failed);
+}
+
+/// The op it came after has ended.
+void partition::go_on_after(op_state& o, bool ok) {
+  forget_waiter(o);
   o.stage = stage_new;
-  if (failed)
-    o.owner->cancel(o, make_error_code(errc::dependency_failed));
-  else
+  if (ok)
     o.owner->enqueue_started(o);
+  else
+    o.owner->cancel(o, make_error_code(errc::dependency_failed));
 }
 
 void partition::wake_waiters_of(op_id id, bool ok) {
-  if (!ok) {
-    failed_recently_[failed_at_] = id;
-    failed_at_ = (failed_at_ + 1) % failed_recently_.size();
-  }
   for (std::size_t i = 0; i < after_waiters_.size();) {
     op_state& o = *after_waiters_[i];
     if (o.after != id) {
       ++i;
       continue;
     }
-    after_waiters_.erase(after_waiters_.begin() + static_cast<std::ptrdiff_t>(i));
-    o.stage = stage_new;
-    if (ok)
-      o.owner->enqueue_started(o);
-    else
-      o.owner->cancel(o, make_error_code(errc::dependency_failed));
+    go_on_after(o, ok);
     i = 0;  // what just ended may have been waited for as well
   }
 }
 
-void partition::forget_waiter(op_state& o) { std::erase(after_waiters_, &o); }
+void partition::tell_elsewhere(op_id id, bool ok) {
+  for (op_state* o : elsewhere::tell(id, ok)) o->home->take_in(*o);
+}
+
+void partition::forget_waiter(op_state& o) {
+  std::erase(after_waiters_, &o);
+  elsewhere::leave(o);
+}
 
 void partition::end_waiters(session& s, std::error_code why, bool all) {
   if (!all) return;

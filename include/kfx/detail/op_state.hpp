@@ -48,6 +48,7 @@ enum op_bit : std::uint32_t {
   op_inline = 256,      ///< on_done is cheap and never blocks: run it where the op completes
   op_command = 512,     ///< a message was answered, or a handler installed on a finished op
   op_orphan = 1024,     ///< message: its session is gone, its answer goes nowhere
+  op_told = 2048,       ///< what it comes after, in another partition, has ended
 };
 
 struct timer_links {
