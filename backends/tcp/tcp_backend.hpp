@@ -14,6 +14,7 @@ class tcp_backend final : public backend {
   bool available(std::string*) const override { return true; }
   void connect(context&, const uri&, on_connected) override;
   std::variant<std::unique_ptr<listener>, failure> listen(context&, const uri&, on_accepted) override;
+  std::string device(const uri&) override;
   /// "": who reached this node by another way got its listen addresses there.
   std::string offer(context&) override { return {}; }
   std::variant<uri, failure> reach(context&, const peer_identity&, std::string_view offer) override;

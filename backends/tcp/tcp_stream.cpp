@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "backends/tcp/tcp_address.hpp"
+#include "backends/tcp/tcp_interface.hpp"
 
 namespace kfx::backend {
 namespace {
@@ -61,6 +62,14 @@ byte_stream::moved tcp_stream::recv(std::span<const ::iovec> pieces) noexcept {
   if (n < 0) return failed();
   if (n == 0) return {0, std::make_error_code(std::errc::connection_reset)};  // the peer ended it
   return {static_cast<std::size_t>(n), {}};
+}
+
+std::string tcp_stream::device() const {
+  tcp::endpoint local;
+  socklen_t size = static_cast<socklen_t>(local.capacity());
+  if (::getsockname(fd_, local.data(), &size) != 0) return {};
+  local.resize(size);
+  return interface_of(local.address());
 }
 
 void tcp_stream::close() noexcept {

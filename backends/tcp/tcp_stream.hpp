@@ -26,6 +26,7 @@ class tcp_stream final : public byte_stream {
   moved recv(std::span<const ::iovec> pieces) noexcept override;
   int native_handle() const noexcept override { return fd_; }
   void close() noexcept override;
+  std::string device() const override;
   std::string describe() const override { return description_; }
 
  private:

@@ -107,7 +107,7 @@ asio::awaitable<void> manager::refuse(raw_link& link, const greeting& why) {
 
 asio::awaitable<void> manager::admit(raw_link& link, const greeting& hello) {
   const std::string from = link.describe();
-  const verdict v = judge(hello, from);
+  const verdict v = judge(hello, link);
   if (!v.rec) {
     co_await refuse(link, v.refuse);
     co_return;
@@ -131,7 +131,7 @@ asio::awaitable<void> manager::admit(raw_link& link, const greeting& hello) {
 }
 
 /// Decides, and prepares the session: its old link is fenced, or its state given up.
-manager::verdict manager::judge(const greeting& hello, const std::string& from) {
+manager::verdict manager::judge(const greeting& hello, const raw_link& link) {
   const bool own = hello.node_id == around_.ctx.node_id;
   const record_ptr known = by_id(own ? ~hello.session : hello.session);
   if (known && known->session->home->with_baton([&] { return known->session->id == hello.session; }))
@@ -145,7 +145,7 @@ manager::verdict manager::judge(const greeting& hello, const std::string& from) 
   v.session = hello.resume ? base::random_u64() : hello.session;
   v.lost = hello.resume;
   if (own) {
-    v.rec = newcomer(hello, from);
+    v.rec = newcomer(hello, link);
     return v;
   }
   bury_former_lives(hello);
@@ -160,7 +160,7 @@ manager::verdict manager::judge(const greeting& hello, const std::string& from) 
     v.refuse = make_refuse(refusal::already, make_error_code(errc::refused), "these nodes have a session");
     return v;
   }
-  if (!v.rec) v.rec = newcomer(hello, from);
+  if (!v.rec) v.rec = newcomer(hello, link);
   meet(*v.rec, hello);
   return v;
 }
@@ -293,7 +293,7 @@ bool manager::established_elsewhere(const greeting& hello) {
   });
 }
 
-manager::record_ptr manager::newcomer(const greeting& hello, const std::string& from) {
+manager::record_ptr manager::newcomer(const greeting& hello, const raw_link& link) {
   const bool own = hello.node_id == around_.ctx.node_id;
   std::string back;
   for (const std::string& a : hello.addresses) {
@@ -303,7 +303,8 @@ manager::record_ptr manager::newcomer(const greeting& hello, const std::string& 
   }
   auto target = backend::uri::parse(back);
   std::lock_guard lock(mutex_);
-  record_ptr rec = add(back.empty() ? from : back, settings_of(around_.host.settings()), hello.node_id);
+  record_ptr rec = add(back.empty() ? link.describe() : back, settings_of(around_.host.settings()),
+                       hello.name.empty() ? hello.node_id : hello.name, [&] { return link.device(); });
   rec->self = own;
   rec->scheme = hello.scheme;
   if (target) rec->target = *std::move(target);

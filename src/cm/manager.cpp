@@ -29,7 +29,11 @@ std::shared_ptr<engine::session> manager::at(std::string_view text) {
   std::lock_guard lock(mutex_);
   if (auto found = named_.find(text); found != named_.end()) return found->second->session;
   const named_target t = read_target(text, around_.host.settings());
-  record_ptr rec = add(std::string(text), t.settings, t.uri.host);
+  record_ptr rec = add(std::string(text), t.settings, place_of(t.uri), [&] {
+    // kfx:// begins over tcp; where that leads is the best guess for what comes of it.
+    backend::backend* b = backend::find_backend(t.uri.scheme == "kfx" ? "tcp" : t.uri.scheme);
+    return b ? b->device(t.uri) : std::string();
+  });
   rec->target = t.uri;
   rec->scheme = t.uri.scheme;
   rec->require = t.require;
@@ -40,8 +44,8 @@ std::shared_ptr<engine::session> manager::at(std::string_view text) {
 
 /// With the mutex held.
 manager::record_ptr manager::add(const std::string& uri, const engine::session_settings& settings,
-                                 const std::string& peer) {
-  auto home = around_.home(peer);
+                                 const std::string& peer, const surroundings::device_of& device) {
+  auto home = around_.home(peer, device);
   auto s = std::make_shared<engine::session>(home, uri, settings);
   auto rec = std::make_shared<record>(io_, s);
   s->cm = rec.get();

@@ -32,8 +32,10 @@ namespace kfx::cm {
 struct surroundings {
   engine::host& host;
   backend::context& ctx;
-  /// The home partition of a new session with a peer of that name. Any thread.
-  std::function<std::shared_ptr<engine::partition>(std::string_view peer)> home;
+  /// The home partition of a new session with a peer of that name. `device`: what carries it, "" when that is not
+  /// known; asked only if it matters. Any thread.
+  using device_of = std::function<std::string()>;
+  std::function<std::shared_ptr<engine::partition>(std::string_view peer, const device_of& device)> home;
   /// For the program's on_peer. Control thread.
   std::function<void(const std::shared_ptr<engine::session>&, peer_event)> tell;
 };
@@ -92,7 +94,8 @@ class manager {
   // manager.cpp
   void spawn(asio::awaitable<void> work);
   void task_over(std::list<asio::cancellation_signal>::iterator task);
-  record_ptr add(const std::string& uri, const engine::session_settings& settings, const std::string& peer);
+  record_ptr add(const std::string& uri, const engine::session_settings& settings, const std::string& peer,
+                 const surroundings::device_of& device);
   record_ptr by_id(std::uint64_t key) const;
   void know(const record_ptr& rec, std::uint64_t id);
   void agree(const record_ptr& rec, std::uint64_t id);
@@ -134,7 +137,7 @@ class manager {
   asio::awaitable<void> accept(backend::channel c);
   asio::awaitable<void> admit(raw_link& link, const greeting& hello);
   asio::awaitable<void> refuse(raw_link& link, const greeting& why);
-  verdict judge(const greeting& hello, const std::string& from);
+  verdict judge(const greeting& hello, const raw_link& link);
   verdict judge_known(const record_ptr& rec, const greeting& hello);
   record_ptr proposer_of(const greeting& hello);
   verdict judge_crossed(const record_ptr& rec, const greeting& hello);
@@ -142,7 +145,7 @@ class manager {
   record_ptr successor_of(const greeting& hello);
   record_ptr awaited(const greeting& hello);
   bool established_elsewhere(const greeting& hello);
-  record_ptr newcomer(const greeting& hello, const std::string& from);
+  record_ptr newcomer(const greeting& hello, const raw_link& link);
   bool contested(const record& rec, const greeting& hello) const;
 
   const surroundings around_;

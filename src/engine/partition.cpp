@@ -38,8 +38,8 @@ std::int64_t now_ns() noexcept {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(clock::now().time_since_epoch()).count();
 }
 
-partition::partition(host& h, unsigned number, std::vector<int> cpus)
-    : host_(h), number_(number), cpus_(std::move(cpus)), max_ops_(h.settings().max_ops), wheel_(now_ns()) {
+partition::partition(host& h, unsigned number, numa::place where)
+    : host_(h), number_(number), place_(std::move(where)), max_ops_(h.settings().max_ops), wheel_(now_ns()) {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   doorbell_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (epoll_ < 0 || doorbell_ < 0) {

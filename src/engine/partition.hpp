@@ -21,6 +21,7 @@
 #include "engine/session.hpp"
 #include "memory/key_table.hpp"
 #include "memory/region_state.hpp"
+#include "numa/plan.hpp"
 
 namespace kfx::engine {
 
@@ -31,7 +32,7 @@ inline constinit thread_local partition* handler_of_thread = nullptr;
 
 class partition final : public std::enable_shared_from_this<partition> {
  public:
-  partition(host& h, unsigned number, std::vector<int> cpus);
+  partition(host& h, unsigned number, numa::place where);
   ~partition();
   partition(const partition&) = delete;
 
@@ -94,12 +95,13 @@ class partition final : public std::enable_shared_from_this<partition> {
   bool arm();
   int epoll_fd() const noexcept { return epoll_; }
   unsigned number() const noexcept { return number_; }
-  const std::vector<int>& cpus() const noexcept { return cpus_; }
+  const numa::place& place() const noexcept { return place_; }
   host& owner() noexcept { return host_; }
 
   // --- threads (partition_run.cpp)
   void start_threads();
   void stop_threads();
+  std::size_t threads();
   /// Called every few milliseconds while handlers run: a handler that blocks loses its engine thread's role.
   /// False: nobody runs handlers.
   bool watch();
@@ -226,7 +228,7 @@ class partition final : public std::enable_shared_from_this<partition> {
 
   host& host_;
   const unsigned number_;
-  const std::vector<int> cpus_;
+  const numa::place place_;
   const std::size_t max_ops_;
   baton baton_;
   base::mpsc_stack<detail::op_state, &detail::op_state::next> submissions_;

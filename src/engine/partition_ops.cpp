@@ -114,7 +114,7 @@ void partition::wake_waiters_of(op_id id, bool ok) {
 }
 
 void partition::tell_elsewhere(op_id id, bool ok) {
-  for (op_state* o : elsewhere::tell(id, ok)) o->home->take_in(*o);
+  for (op_state* o : elsewhere::tell(id, ok)) o->home->push(*o);
 }
 
 void partition::forget_waiter(op_state& o) {

@@ -187,12 +187,7 @@ void partition::add_thread() {
   t.thread = std::thread([this, &t] {
     const std::string name = "kfx-p" + std::to_string(number_);
     pthread_setname_np(pthread_self(), name.c_str());
-    if (!cpus_.empty()) {
-      cpu_set_t set;
-      CPU_ZERO(&set);
-      for (int c : cpus_) CPU_SET(c, &set);
-      pthread_setaffinity_np(pthread_self(), sizeof set, &set);
-    }
+    if (place_.pinned) numa::pin_thread(place_.cpus);
     own_serial = &t.serial;
     while (!stopping_.load()) {
       if (leader_.load() == &t)
@@ -201,6 +196,11 @@ void partition::add_thread() {
         standby(t);
     }
   });
+}
+
+std::size_t partition::threads() {
+  std::lock_guard lock(threads_mutex_);
+  return threads_.size();
 }
 
 void partition::standby(engine_thread& t) {

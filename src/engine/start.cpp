@@ -207,7 +207,7 @@ offer peer::offer(mutable_buffers memory, access rights, const op_options& optio
   auto& s = static_cast<engine::session&>(*s_);
   detail::op_state* o = detail::make(s, detail::verb::offer, options);
   detail::take_list(*o, memory);
-  o->key = base::random_u64();
+  o->key = memory::offer_key(base::random_u64(), s.home->number());
   o->imm = static_cast<std::uint64_t>(rights);
   remote_region::fields f;
   f.key = o->key;

@@ -16,6 +16,7 @@ using detail::verb;
 std::error_code session::check(std::uint64_t key, std::uint64_t offset, std::uint64_t length, access want,
                                memory::keyed& what) {
   memory::keyed* k = home->keys.find(key);
+  if (!k && memory::offered_elsewhere(key, home->number())) return make_error_code(errc::access_denied);
   if (!k) return make_error_code(errc::stale_region);
   what = *k;
   if (k->region) {

@@ -52,6 +52,8 @@ region node::share(const_buffer memory) {
   return share(mutable_buffer(const_cast<std::byte*>(memory.data()), memory.size()), access::read);
 }
 
+buffer node::allocate(std::size_t bytes, const placement& where) { return s_->allocate(bytes, where); }
+
 void node::publish(std::string_view name, const region& r) { s_->publish(name, r.token()); }
 void node::unpublish(std::string_view name) { s_->unpublish(name); }
 

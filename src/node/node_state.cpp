@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "node/node_state.hpp"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/epoll.h>
@@ -9,11 +10,13 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <climits>
 #include <future>
 
 #include "base/host_id.hpp"
 #include "base/random.hpp"
 #include "cm/settings.hpp"
+#include "memory/slab.hpp"
 
 namespace kfx::detail {
 namespace {
@@ -23,9 +26,6 @@ namespace asio = boost::asio;
 kfx::options checked(kfx::options o) {
   const auto fail = [](const std::string& why) -> kfx::options { throw error(errc::bad_option, why); };
   if (o.name.size() > limits::name) return fail("options::name is longer than 255 bytes; choose a shorter one");
-  if (!o.partitions.empty())
-    return fail("options::partitions is \"" + o.partitions +
-                "\", and partitions other than the default are not supported yet; leave it empty");
   if (o.credits == 0 || o.credits > 65536) return fail("options::credits must be from 1 to 65536");
   if (o.max_ops == 0) return fail("options::max_ops must not be 0");
   if (o.limit.count() <= 0) return fail("options::limit must be 1ms at least");
@@ -48,22 +48,13 @@ void load_backends(const std::string& paths) {
   }
 }
 
-/// The CPUs this process may use.
-std::vector<int> own_cpus() {
-  std::vector<int> list;
-  cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof set, &set) != 0) return list;
-  for (int c = 0; c < CPU_SETSIZE; ++c)
-    if (CPU_ISSET(c, &set)) list.push_back(c);
-  return list;
-}
-
 }  // namespace
 
 node_state::node_state(kfx::options o)
     : options_(checked(std::move(o))),
       incarnation_(base::random_u64()),
-      ctx_{io_, base::random_id(), base::host_id(), base::process_id(), options_} {
+      ctx_{io_, base::random_id(), base::host_id(), base::process_id(), options_},
+      plan_(numa::make_plan(options_, numa::machine(), numa::own_cpus())) {
   load_backends(options_.backends);
   if (!options_.require.empty()) cm::need_backend(options_.require, "options::require");
 }
@@ -88,15 +79,27 @@ void node_state::open() {
 }
 
 void node_state::make_partitions() {
-  auto* made = new engine::partition(*this, 0, own_cpus());
-  partitions_.emplace_back(made, [k = keeper_](engine::partition* p) {
-    const std::shared_ptr<node_state> last = std::move(k->node);  // goes after the partition that refers to it
-    delete p;
-  });
+  for (const numa::place& where : plan_.partitions) {
+    auto* made = new engine::partition(*this, static_cast<unsigned>(partitions_.size()), where);
+    keeper_->partitions.fetch_add(1);
+    partitions_.emplace_back(made, [k = keeper_](engine::partition* p) {
+      delete p;
+      if (k->partitions.fetch_sub(1) != 1) return;
+      const std::shared_ptr<node_state> last = std::move(k->node);  // that all of them refer to
+    });
+  }
+}
+
+/// `device` says what carries the peer, and is asked only if that matters.
+std::shared_ptr<engine::partition> node_state::home_of(std::string_view peer,
+                                                       const std::function<std::string()>& device) const {
+  if (partitions_.size() == 1) return partitions_.front();
+  const std::string name = device();
+  return partitions_[plan_.home_of(peer, name.empty() ? -1 : numa::node_of_interface(numa::machine(), name))];
 }
 
 void node_state::make_manager() {
-  cm::surroundings around{*this, ctx_, [this](std::string_view) { return partitions_.front(); },
+  cm::surroundings around{*this, ctx_, [this](auto peer, const auto& device) { return home_of(peer, device); },
                           [this](const std::shared_ptr<engine::session>& s, peer_event e) {
                             const engine::handlers* h = handlers_.load(std::memory_order_acquire);
                             if (h && h->peer) events_->push(peer(s), e);
@@ -206,7 +209,7 @@ std::shared_ptr<region_state> node_state::share(mutable_buffer memory, access ri
   auto r = std::make_shared<region_state>();
   r->memory = memory;
   r->rights = rights;
-  r->key = base::random_u64();
+  r->key = memory::region_key(base::random_u64());
   r->incarnation = incarnation_;
   r->revoke = [weak = weak_from_this()](region_state& gone) {
     if (const auto node = weak.lock()) node->revoke(gone);
@@ -231,6 +234,13 @@ void node_state::publish(std::string_view name, const remote_region& token) {
   names_.set(name, token);
 }
 
+buffer node_state::allocate(std::size_t bytes, const placement& where) const {
+  const int node = where.numa_node >= 0 ? where.numa_node : plan_.buffer_node(numa::machine(), ::sched_getcpu());
+  auto s = memory::slab::make({bytes, node, where.huge_pages});
+  const mutable_buffer memory(s->data(), bytes);
+  return buffer(std::move(s), memory);
+}
+
 // --- progress::caller
 
 std::size_t node_state::poll() {
@@ -252,8 +262,9 @@ void node_state::rest() {
 }
 
 void node_state::run(clock::time_point until) {
+  if (partitions_.size() > 1) (void)fd();  // what it sleeps on
   runners_.fetch_add(1);
-  partitions_.front()->enter_run();
+  for (const auto& p : partitions_) p->enter_run();
   clock::time_point busy_at = clock::now();
   while (!stop_.load()) {
     const std::size_t n = poll();
@@ -264,18 +275,29 @@ void node_state::run(clock::time_point until) {
       engine::cpu_relax();
       continue;
     }
-    const bool bounded = until != clock::time_point::max();
-    partitions_.front()->sleep(
-        bounded ? std::chrono::duration_cast<std::chrono::nanoseconds>(until.time_since_epoch()).count() : INT64_MAX,
-        [](const void* stop) noexcept { return static_cast<const std::atomic<bool>*>(stop)->load(); }, &stop_);
+    sleep(until);
     // What woke it is polled for before it sleeps again, without a spin: that had its chance.
   }
-  partitions_.front()->leave_run();
+  for (const auto& p : partitions_) p->leave_run();
   // A stop ends every run under way, and the next one when none is.
   if (runners_.fetch_sub(1) == 1)
     stop_.store(false);
   else if (stop_.load())
-    partitions_.front()->wake();
+    for (const auto& p : partitions_) p->wake();
+}
+
+/// Until a partition has something to do, or a stop.
+void node_state::sleep(clock::time_point until) {
+  const bool bounded = until != clock::time_point::max();
+  if (partitions_.size() == 1)
+    return partitions_.front()->sleep(
+        bounded ? std::chrono::duration_cast<std::chrono::nanoseconds>(until.time_since_epoch()).count() : INT64_MAX,
+        [](const void* stop) noexcept { return static_cast<const std::atomic<bool>*>(stop)->load(); }, &stop_);
+  // The last poll() made all of them ready for it: a stop from here on makes the descriptor readable.
+  if (stop_.load()) return;
+  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now()).count();
+  pollfd any{fd_, POLLIN, 0};
+  ::poll(&any, 1, bounded ? static_cast<int>(std::clamp<std::int64_t>(ms, 0, INT_MAX)) : -1);
 }
 
 void node_state::stop() {
@@ -301,24 +323,6 @@ int node_state::fd() {
   exposed_.store(true);
   rest();
   return fd_;
-}
-
-// --- for people
-
-std::string node_state::explain() const {
-  std::string text = "node " + ctx_.node_id + (options_.name.empty() ? "" : " (" + options_.name + ")") + "\n";
-  for (const std::string& a : addresses()) text += "listens on " + a + "\n";
-  if (addresses().empty()) text += "does not listen\n";
-  for (const auto& p : partitions_) {
-    text += "partition " + std::to_string(p->number()) + ": CPUs";
-    for (int c : p->cpus()) text += " " + std::to_string(c);
-    text += options_.progress == progress::threads ? ", own threads\n" : ", driven by its caller\n";
-  }
-  for (backend::backend* b : backend::all_backends()) {
-    std::string why;
-    text += "backend " + std::string(b->name()) + ": " + (b->available(&why) ? "available" : why) + "\n";
-  }
-  return text;
 }
 
 }  // namespace kfx::detail

@@ -21,6 +21,7 @@
 #include "node/names.hpp"
 #include "node/peer_events.hpp"
 #include "node/ticker.hpp"
+#include "numa/plan.hpp"
 
 namespace kfx::detail {
 
@@ -51,6 +52,7 @@ struct node_state final : engine::host, std::enable_shared_from_this<node_state>
   const std::vector<std::string>& addresses() const noexcept { return manager_->addresses(); }
   const std::string& id() const noexcept { return ctx_.node_id; }
   std::string explain() const;
+  buffer allocate(std::size_t bytes, const placement& where) const;
 
   // --- engine::host
   const kfx::options& settings() const noexcept override { return options_; }
@@ -63,12 +65,14 @@ struct node_state final : engine::host, std::enable_shared_from_this<node_state>
   void want_ticks() override { ticker_->want_ticks(); }
 
  private:
-  /// Lets a partition that outlives the node, because a peer handle does, keep its host.
+  /// Lets partitions that outlive the node, because peer handles do, keep their host.
   struct keeper {
     std::shared_ptr<node_state> node;
+    std::atomic<std::size_t> partitions{0};
   };
 
   void make_partitions();
+  std::shared_ptr<engine::partition> home_of(std::string_view peer, const std::function<std::string()>& device) const;
   void make_manager();
   void start_control();
   void stop_control();
@@ -77,6 +81,7 @@ struct node_state final : engine::host, std::enable_shared_from_this<node_state>
   template <class F>
   void change_handlers(F f);
   void rest();
+  void sleep(clock::time_point until);
   void deliver(const peer& who, peer_event what);
 
   const kfx::options options_;
@@ -85,6 +90,7 @@ struct node_state final : engine::host, std::enable_shared_from_this<node_state>
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{io_.get_executor()};
   backend::context ctx_;
   std::shared_ptr<keeper> keeper_ = std::make_shared<keeper>();
+  numa::plan plan_;
   std::vector<std::shared_ptr<engine::partition>> partitions_;
   std::unique_ptr<cm::manager> manager_;
   std::unique_ptr<node_detail::ticker> ticker_;

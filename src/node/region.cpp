@@ -5,7 +5,6 @@
 
 #include "kfx/node.hpp"
 #include "memory/region_state.hpp"
-#include "memory/slab.hpp"
 
 namespace kfx {
 
@@ -38,12 +37,6 @@ remote_region region::token() const noexcept {
   f.length = s_->memory.size();
   f.flags = static_cast<std::uint16_t>(s_->rights);
   return remote_region(f);
-}
-
-buffer node::allocate(std::size_t bytes, const placement& where) {
-  auto s = memory::slab::make({bytes, where.numa_node, where.huge_pages});
-  const mutable_buffer memory(s->data(), bytes);
-  return buffer(std::move(s), memory);
 }
 
 }  // namespace kfx

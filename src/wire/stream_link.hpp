@@ -36,6 +36,7 @@ class stream_link final : public backend::link {
   void divert() override { rx_.divert(); }
   backend::wait_handle arm() override;
   void close() override;
+  std::string device() const override { return stream_->device(); }
   std::string describe() const override { return stream_->describe(); }
 
  private:

@@ -3,6 +3,7 @@
 /// Runs the suite on the backend of this executable, prints the seed, and ends a run that hangs with the name of
 /// the test that does.
 
+#include <sched.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -81,9 +82,26 @@ std::string restricted(const std::string& spec) {
   return out;
 }
 
+/// With KFX_TEST_PARTITIONS every node has two, on two CPUs of this process. False: it has no two.
+bool choose_partitions() {
+  if (!std::getenv("KFX_TEST_PARTITIONS")) return true;
+  cpu_set_t set;
+  std::string pattern;
+  int found = 0;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return false;
+  for (int c = 0; c < CPU_SETSIZE && found < 2; ++c)
+    if (CPU_ISSET(c, &set)) pattern += " " + std::to_string(found++) + "[" + std::to_string(c) + "]";
+  ::setenv("KFX_PARTITIONS", pattern.c_str(), 1);
+  return found == 2;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (!choose_partitions()) {
+    std::printf("skipped: two partitions want two CPUs\n");
+    return 77;
+  }
   return kfx::test::run_catch(argc, argv, [](std::vector<std::string>& selected) {
     kfx::test::register_test_backends();
     if (selected.empty()) selected.emplace_back();

@@ -39,6 +39,7 @@ class faulty_link final : public backend::link {
   backend::remote_memory* direct() noexcept override { return inner_->direct() ? &memory_ : nullptr; }
   backend::wait_handle arm() override;
   void close() override;
+  std::string device() const override { return inner_->device(); }
   std::string describe() const override { return "faulty " + inner_->describe(); }
 
  private:

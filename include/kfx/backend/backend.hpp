@@ -78,6 +78,10 @@ class backend {
   /// Errors: address_in_use, not_found, bad_uri, …, with a sentence that names the address.
   virtual std::variant<std::unique_ptr<listener>, failure> listen(context&, const uri&, on_accepted) = 0;
 
+  /// The device that would carry a connection there, as `link::device`; only as far as that is known without asking
+  /// anybody. Any thread.
+  virtual std::string device(const uri&) { return {}; }
+
   /// Where every node that listens at all also listens through this backend, so that `reach` finds it; "" when it
   /// does not. It need not work: a listener that cannot be had is done without.
   virtual std::string meeting_place(context&) { return {}; }

@@ -31,6 +31,8 @@ class byte_stream {
   virtual int native_handle() const noexcept = 0;
   /// Both directions, at once; unsent bytes are dropped. Idempotent.
   virtual void close() noexcept = 0;
+  /// As `link::device`.
+  virtual std::string device() const { return {}; }
   virtual std::string describe() const = 0;
 };
 

@@ -84,6 +84,10 @@ class link {
   /// peer sent on it is handed over any more. Cookies are not reported. Idempotent.
   virtual void close() = 0;
 
+  /// What carries it, by the system's name ("eth0", "mlx5_0"), so that its work can be done near it; "" when nothing
+  /// does, or it is not known.
+  virtual std::string device() const { return {}; }
+
   /// For people: "tcp 127.0.0.1:7400 -> 127.0.0.1:51234".
   virtual std::string describe() const = 0;
 };
