@@ -131,7 +131,8 @@ std::error_code export_table::get(backend::direct_key key, std::uint64_t offset,
   return {};
 }
 
-result<backend::direct_key> loopback_memory::share(std::span<const mutable_buffer> memory, access rights) {
+result<backend::direct_key> loopback_memory::share(std::span<const mutable_buffer> memory, access rights,
+                                                   backend::sharing) {
   if (memory.size() > caps_.max_export_fragments) return make_error_code(errc::not_supported);
   return own_.share(memory, rights);
 }

@@ -56,7 +56,7 @@ class loopback_memory final : public backend::remote_memory {
   loopback_memory(export_table& own, export_table& peer) : own_(own), peer_(peer) {}
 
   const backend::memory_caps& caps() const noexcept override { return caps_; }
-  result<backend::direct_key> share(std::span<const mutable_buffer> memory, access rights) override;
+  result<backend::direct_key> share(std::span<const mutable_buffer> memory, access rights, backend::sharing) override;
   void withdraw(backend::direct_key key) override { own_.withdraw(key); }
   bool put(backend::direct_key, std::uint64_t offset, std::span<const const_buffer> from, backend::cookie) override;
   bool get(backend::direct_key, std::uint64_t offset, std::span<const mutable_buffer> into, backend::cookie) override;

@@ -95,7 +95,7 @@ bool session::act_resolve(landing& l) {
   if (memory && k && k->region) {
     if (backend::direct_key* had = shared_keys_.find(key)) {
       answer_key = *had;
-    } else if (auto shared = memory->share({&k->region->memory, 1}, k->region->rights)) {
+    } else if (auto shared = memory->share({&k->region->memory, 1}, k->region->rights, backend::sharing::lasting)) {
       answer_key = *shared;
       shared_keys_.insert(key, *shared);
     }
@@ -111,7 +111,7 @@ std::uint32_t session::share_direct(op_state& o, access rights) {
   if (!memory || o.fragments == 0 || o.fragments > memory->caps().max_export_fragments) return 0;
   for (std::size_t i = 0; i < o.fragments; ++i)
     into_scratch[i] = {const_cast<std::byte*>(o.list[i].data()), o.list[i].size()};
-  const auto key = memory->share({into_scratch.data(), o.fragments}, rights);
+  const auto key = memory->share({into_scratch.data(), o.fragments}, rights, backend::sharing::once);
   if (!key) return 0;
   o.direct = *key;
   o.epoch = key_epoch_;

@@ -29,6 +29,7 @@ std::uint32_t exchange(std::uint32_t& word, std::uint32_t v) noexcept {
 
 ring_link::ring_link(std::unique_ptr<backend::ring_pair> pair)
     : pair_(std::move(pair)),
+      memory_(pair_->direct()),
       writer_(pair_->map().out, *pair_->map().out_freed),
       reader_(pair_->map().in, *pair_->map().in_freed),
       own_wants_(pair_->map().own_wants),
@@ -143,6 +144,7 @@ std::error_code ring_link::flush(backend::frame_sink& sink) {
   if (lent_ != returned_) push_bodies();
   if (unrung_) ring_bell();
   sent_.drain([&](backend::cookie id, std::error_code) { sink.on_sent(id); });
+  if (memory_) memory_->report(sink);
   if (!closed_ && writer_.broken() && !error_) error_ = errc::protocol_error;
   return error_;
 }
@@ -162,6 +164,7 @@ bool ring_link::poll_prelude(backend::frame_sink& sink, polled& out) {
   out.error = closed_ ? reset() : error_;
   if (out.error) return false;
   sent_.drain([&](backend::cookie id, std::error_code) { sink.on_sent(id); });
+  if (memory_) memory_->report(sink);
   if (lent_ != returned_) {
     push_bodies();
     if (unrung_) ring_bell();
@@ -267,6 +270,7 @@ bool ring_link::die(polled& out, std::error_code error) {
 
 bool ring_link::quiesce(backend::cookie id) {
   sent_.forget(id);
+  if (memory_) memory_->forget(id);
   for (std::uint64_t i = returned_; i != lent_; ++i) {
     outgoing& o = bodies_[i % max_bodies];
     if (o.id != id || o.silent) continue;
@@ -302,7 +306,7 @@ bool ring_link::has_room() {
 }
 
 backend::wait_handle ring_link::arm() {
-  if (closed_ || error_ || !sent_.empty() || !chunk_.empty()) return {};
+  if (closed_ || error_ || !sent_.empty() || !chunk_.empty() || (memory_ && !memory_->idle())) return {};
   const bool wants_room = starved_ != 0 || lent_ != returned_;
   exchange(*own_wants_, backend::ring_pair::data | (wants_room ? std::uint32_t{backend::ring_pair::room} : 0u));
   armed_ = true;

@@ -32,7 +32,7 @@ class ring_link final : public backend::link {
   polled poll(backend::frame_sink&, unsigned budget) override;
   bool quiesce(backend::cookie) override;
   void divert() override { landing_ = {}; }
-  backend::remote_memory* direct() noexcept override { return pair_->direct(); }
+  backend::remote_memory* direct() noexcept override { return memory_; }
   backend::wait_handle arm() override;
   void close() override;
   std::string describe() const override { return pair_->describe(); }
@@ -73,6 +73,7 @@ class ring_link final : public backend::link {
   bool die(polled&, std::error_code);
 
   const std::unique_ptr<backend::ring_pair> pair_;
+  backend::ring_memory* const memory_;  ///< the pair's, or null
   backend::link_caps caps_;
   basic_ring_writer<ring_words> writer_;
   basic_ring_reader<ring_words> reader_;

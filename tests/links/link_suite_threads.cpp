@@ -183,9 +183,9 @@ void withdraw_against_running_puts(const link_place& place) {
   });
   bool placed = true;
   for (int round = 0; round < 200 && placed; ++round) {
-    pages owned(64 * 1024);
+    pages owned(64 * 1024, place.allocated);
     const mutable_buffer memory = owned.all();
-    const auto k = b.link.direct()->share(std::span(&memory, 1), access::write);
+    const auto k = b.link.direct()->share(std::span(&memory, 1), access::write, backend::sharing::lasting);
     if (!k.has_value()) break;
     const std::uint64_t before = good;
     key = *k;

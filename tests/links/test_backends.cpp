@@ -226,7 +226,7 @@ TEST_CASE("simulated puts arrive late, and even after their initiator is gone", 
     side a(pair.a()), b(pair.b()), next(successor.a());
     pages owned(4096);
     const mutable_buffer memory = owned.all();
-    const auto key = b.link.direct()->share(std::span(&memory, 1), access::write);
+    const auto key = b.link.direct()->share(std::span(&memory, 1), access::write, backend::sharing::lasting);
     REQUIRE(key.has_value());
     const bytes source(64, std::byte{7});
     const const_buffer from(source);

@@ -64,8 +64,9 @@ class faulty_link final : public backend::link {
    public:
     explicit memory(faulty_link& owner) : owner_(owner) {}
     const backend::memory_caps& caps() const noexcept override { return inner().caps(); }
-    result<backend::direct_key> share(std::span<const mutable_buffer> memory, access rights) override {
-      return inner().share(memory, rights);
+    result<backend::direct_key> share(std::span<const mutable_buffer> memory, access rights,
+                                      backend::sharing how) override {
+      return inner().share(memory, rights, how);
     }
     void withdraw(backend::direct_key key) override { inner().withdraw(key); }
     bool put(backend::direct_key, std::uint64_t offset, std::span<const const_buffer>, backend::cookie) override;

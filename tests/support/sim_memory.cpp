@@ -19,7 +19,7 @@ std::vector<std::byte> gathered(std::span<const const_buffer> from) {
 
 }  // namespace
 
-result<backend::direct_key> sim_memory::share(std::span<const mutable_buffer> memory, access rights) {
+result<backend::direct_key> sim_memory::share(std::span<const mutable_buffer> memory, access rights, backend::sharing) {
   if (memory.size() > caps_.max_export_fragments) return make_error_code(errc::not_supported);
   return fabric_->share(own_, memory, rights);
 }

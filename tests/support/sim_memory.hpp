@@ -21,7 +21,7 @@ class sim_memory final : public backend::remote_memory {
       : fabric_(std::move(fabric)), own_(end), peer_(1 - end), random_(seed) {}
 
   const backend::memory_caps& caps() const noexcept override { return caps_; }
-  result<backend::direct_key> share(std::span<const mutable_buffer> memory, access rights) override;
+  result<backend::direct_key> share(std::span<const mutable_buffer> memory, access rights, backend::sharing) override;
   void withdraw(backend::direct_key key) override { fabric_->withdraw(own_, key); }
   bool put(backend::direct_key, std::uint64_t offset, std::span<const const_buffer> from, backend::cookie) override;
   bool get(backend::direct_key, std::uint64_t offset, std::span<const mutable_buffer> into, backend::cookie) override;

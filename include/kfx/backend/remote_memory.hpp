@@ -24,6 +24,12 @@ struct memory_caps {
   bool atomic8 = false;                  ///< an aligned put of 8 bytes is never seen torn
 };
 
+/// How long exported memory is meant to stay so.
+enum class sharing : std::uint8_t {
+  lasting,  ///< a region: many accesses, withdrawn now and then
+  once,     ///< an offer or a message's payload: withdrawn with its op, whatever state the peer is in
+};
+
 /// All functions are called with the engine's baton held and never block. Local memory lent to put and get stays
 /// untouched until `on_direct` or a completed `quiesce`.
 class remote_memory {
@@ -33,7 +39,7 @@ class remote_memory {
 
   /// Owner: lets this link's peer, and nobody else, access these bytes.
   /// Errors: out_of_resources, not_supported (the engine then serves this memory by frames).
-  virtual result<direct_key> share(std::span<const mutable_buffer> memory, access rights) = 0;
+  virtual result<direct_key> share(std::span<const mutable_buffer> memory, access rights, sharing) = 0;
   /// Owner: ends it. After the return neither CPU nor hardware acting for the peer touches the memory.
   virtual void withdraw(direct_key) = 0;
 

@@ -13,6 +13,17 @@
 
 namespace kfx::backend {
 
+/// One-sided access beside two rings. What ends is kept until the link has a sink to report it to.
+class ring_memory : public remote_memory {
+ public:
+  /// Calls `on_direct` for what ended before this call.
+  virtual void report(frame_sink&) = 0;
+  /// Nothing waits to be reported.
+  virtual bool idle() const noexcept = 0;
+  /// Puts and gets of that cookie are not reported; their memory is quiet when this returns.
+  virtual void forget(cookie) noexcept = 0;
+};
+
 /// Two rings, one each way, and a bell. One thread at a time; nothing blocks or throws.
 class ring_pair {
  public:
@@ -37,8 +48,8 @@ class ring_pair {
   /// This side goes on after it slept, or looks whether the peer is still there. False: the peer is gone; what it
   /// wrote before is in the ring.
   virtual bool awake() noexcept = 0;
-  /// As `link::direct`.
-  virtual remote_memory* direct() noexcept { return nullptr; }
+  /// As `link::direct`; the same from the first call on, and there after `close`.
+  virtual ring_memory* direct() noexcept { return nullptr; }
   /// Both directions, at once. Idempotent.
   virtual void close() noexcept = 0;
   virtual std::string describe() const = 0;
