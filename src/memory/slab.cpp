@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -32,6 +33,7 @@ struct directory {
   std::shared_mutex mutex;
   std::map<const std::byte*, slab*> by_end;  // one behind the last byte, so that upper_bound finds the slab around
   std::atomic<std::size_t> files{0};
+  std::atomic<std::uint64_t> serials{0};
 };
 
 directory& all() {
@@ -79,6 +81,8 @@ std::shared_ptr<slab> slab::make(const wish& w) {
   if (w.bytes > SIZE_MAX - huge_page || !could_ever_fit(w.bytes))
     refuse(w.bytes, "that is more than this system has in memory and swap");
   const std::shared_ptr<slab> s(new slab);
+  s->asked_ = w.bytes;
+  s->serial_ = ++all().serials;
   bool made = false;
   if (take_descriptor(w.bytes)) {
     const bool huge = w.huge_pages && w.bytes >= huge_page;
@@ -100,7 +104,8 @@ bool slab::make_file(std::size_t bytes, std::size_t page, int numa_node) {
   size_ = round_up(bytes, page);
   page_size_ = page;
   fd_ = ::memfd_create("kfx", MFD_CLOEXEC | MFD_ALLOW_SEALING | kind);
-  if (fd_ >= 0 && ::ftruncate(fd_, static_cast<off_t>(size_)) == 0 &&
+  // Who is handed a read-only descriptor of it cannot open it anew for writing, not even the same user.
+  if (fd_ >= 0 && ::fchmod(fd_, S_IRUSR) == 0 && ::ftruncate(fd_, static_cast<off_t>(size_)) == 0 &&
       ::fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0 && map(MAP_SHARED)) {
     place(numa_node);
     if (page == small_page && bytes >= huge_page) (void)::madvise(data_, size_, MADV_HUGEPAGE);  // a hint
@@ -171,6 +176,11 @@ slab::~slab() {
     std::lock_guard lock(d.mutex);
     d.by_end.erase(data_ + size_);
   }
+  {
+    std::lock_guard lock(mutex_);
+    tell_watchers();
+    give_spare_back();
+  }
   if (fd_ >= 0) give_descriptor_back();
   clear();
 }
@@ -184,6 +194,7 @@ std::optional<slab_place> slab_of(const void* address) {
   if (found == d.by_end.end() || at < found->second->data() || found->second->fd() < 0) return std::nullopt;
   std::shared_ptr<slab> keep = found->second->weak_from_this().lock();
   if (!keep) return std::nullopt;  // its last user is just letting go of it
+  if (keep->separated()) return std::nullopt;
   const auto offset = static_cast<std::size_t>(at - keep->data());
   return slab_place{keep->fd(), offset, std::move(keep)};
 }

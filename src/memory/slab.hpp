@@ -5,9 +5,13 @@
 /// handed it and map it too. A descriptor gives away the whole file, so each buffer has one of its own: what else lay
 /// in it would be the peer's as well.
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <vector>
 
 namespace kfx::memory {
 
@@ -29,9 +33,35 @@ class slab : public std::enable_shared_from_this<slab> {
   std::byte* data() const noexcept { return data_; }
   /// Of the mapping and of the file; behind what was asked for are zeros.
   std::size_t size() const noexcept { return size_; }
+  /// What was asked for.
+  std::size_t asked() const noexcept { return asked_; }
+  /// Unlike its address, never used twice in this process.
+  std::uint64_t serial() const noexcept { return serial_; }
   /// Sealed against shrinking and growing. Further seals may be added (against further writers, say). -1: the process
   /// had no descriptors to spare, and the memory is this process's alone.
   int fd() const noexcept { return fd_; }
+
+  /// `separate` was called.
+  bool separated() const noexcept { return separated_.load(); }
+
+  /// Who handed the file to other processes.
+  class watcher {
+   public:
+    virtual ~watcher() = default;
+    /// The file of that slab is not the memory any more, or the memory is gone: when this returns, what those
+    /// processes do to the file is not taken for done to the memory. Any thread.
+    virtual void file_lost(std::uint64_t serial) noexcept = 0;
+  };
+  /// Told until it is gone. Throws std::bad_alloc.
+  void watch(const std::weak_ptr<watcher>&);
+  /// The file is the memory, and `separate` will find the pages it needs. False: do not hand it out.
+  bool can_be_handed_out() noexcept;
+  /// Gives [offset, offset + bytes) pages of its own, with the same content: what a process that stopped in the middle
+  /// of an access does to the file there later reaches the memory no more. Content and the stores of this process's
+  /// threads meanwhile are kept; for ever after the file is no longer the memory, and its watchers are told first.
+  /// Costs a copy of that range. False: there are no pages to be had.
+  bool separate(std::size_t offset, std::size_t bytes) noexcept;
+
   /// The node its pages were asked to lie on, or -1.
   int numa_node() const noexcept { return numa_node_; }
   /// 4 KiB, or 2 MiB where reserved huge pages were free. (Transparent ones come and go unseen.)
@@ -45,12 +75,27 @@ class slab : public std::enable_shared_from_this<slab> {
   void place(int numa_node) noexcept;
   bool commit() noexcept;
   void clear() noexcept;
+  struct range {
+    std::size_t begin, end;
+  };
+  bool separate_pages(range) noexcept;
+  void tell_watchers() noexcept;
+  std::size_t spare_bytes() const noexcept;
+  void give_spare_back() noexcept;
 
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  std::size_t asked_ = 0;
   std::size_t page_size_ = 0;
+  std::uint64_t serial_ = 0;
   int fd_ = -1;
   int numa_node_ = -1;
+
+  std::mutex mutex_;  ///< of what follows
+  std::vector<std::weak_ptr<watcher>> watchers_;
+  std::atomic<bool> separated_{false};
+  std::vector<range> own_;  ///< what has pages of its own, ascending
+  void* spare_ = nullptr;   ///< keeps huge pages reserved, which could not be had when they are needed
 };
 
 /// Where an address lies in a file.
@@ -60,8 +105,8 @@ struct slab_place {
   std::shared_ptr<slab> keep;  ///< mapping and descriptor stay as long as this does
 };
 
-/// Nothing when that address is in no slab, or in one without a file. O(log n), and hardly anything while there are no
-/// slabs. Any thread.
+/// Nothing when that address is in no slab, or in one without a file, or whose file is not the memory any more. O(log
+/// n), and hardly anything while there are no slabs. Any thread.
 std::optional<slab_place> slab_of(const void* address);
 
 /// How many descriptors slabs hold now.
