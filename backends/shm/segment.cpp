@@ -17,13 +17,12 @@ namespace {
 
 std::string failed(const char* what) { return std::string(what) + ": " + std::strerror(errno); }
 
-/// The same file, read-only. Without /proc the seal alone has to do.
-descriptor read_only(const descriptor& d) {
-  const std::string path = "/proc/self/fd/" + std::to_string(d.get());
+}  // namespace
+
+descriptor read_only(int fd) {
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
   return descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
 }
-
-}  // namespace
 
 mapping::mapping(int fd, std::size_t bytes, bool writable) noexcept : bytes_(bytes) {
   void* p = ::mmap(nullptr, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
@@ -59,21 +58,27 @@ std::optional<shared_pages> make_shared_pages(std::size_t bytes, bool writable, 
     return {};
   }
   if (!writable)
-    if (descriptor weaker = read_only(file)) file = std::move(weaker);
+    // Without /proc the seal alone has to do.
+    if (descriptor weaker = read_only(file.get())) file = std::move(weaker);
   return shared_pages{std::move(own), std::move(file)};
 }
 
-std::optional<mapping> map_given(const descriptor& d, std::size_t bytes, bool writable, std::string& why) {
+bool is_sealed_file(const descriptor& d, std::size_t bytes, std::string& why) {
   const int seals = ::fcntl(d.get(), F_GET_SEALS);
   struct stat st {};
   if (seals < 0 || !(seals & F_SEAL_SHRINK)) {
     why = "the peer's memory can shrink: reading it could fault";
-    return {};
+    return false;
   }
   if (::fstat(d.get(), &st) != 0 || st.st_size != static_cast<off_t>(bytes)) {
     why = "the peer's memory has not the size it said";
-    return {};
+    return false;
   }
+  return true;
+}
+
+std::optional<mapping> map_given(const descriptor& d, std::size_t bytes, bool writable, std::string& why) {
+  if (!is_sealed_file(d, bytes, why)) return {};
   mapping m(d.get(), bytes, writable);
   if (!m) {
     why = failed("mmap of the peer's memory");

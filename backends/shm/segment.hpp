@@ -11,6 +11,9 @@
 
 namespace kfx::shm {
 
+/// The same file, opened read-only. Nothing without /proc.
+descriptor read_only(int fd);
+
 /// Pages mapped from a memory file; unmapped with it. A child forked meanwhile does not have them.
 class mapping {
  public:
@@ -43,6 +46,9 @@ struct shared_pages {
 /// Fresh zeroes in a memory file that has no name anywhere. `writable`: the peer may write too, else its descriptor is
 /// read-only and the file sealed against writable mappings to come. Nothing on failure; `why` says what failed.
 std::optional<shared_pages> make_shared_pages(std::size_t bytes, bool writable, std::string& why);
+
+/// Whether it is a memory file of exactly that size which nobody can shrink: reading it cannot fault.
+bool is_sealed_file(const descriptor&, std::size_t bytes, std::string& why);
 
 /// Maps what a peer gave, once it is known to be a memory file of exactly that size which nobody can shrink.
 std::optional<mapping> map_given(const descriptor&, std::size_t bytes, bool writable, std::string& why);

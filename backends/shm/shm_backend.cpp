@@ -36,6 +36,9 @@ asio::awaitable<outcome> connect_there(asio::io_context& io, uri u) {
   auto understood = place_of(u);
   if (auto* bad = std::get_if<failure>(&understood)) co_return std::move(*bad);
   const place at = std::get<place>(std::move(understood));
+  bulk wanted = bulk::best;
+  if (const auto said = u.query.find("bulk"); said != u.query.end() && !parse_bulk(said->second, wanted))
+    co_return failure{errc::bad_uri, u.to_string() + ": bulk is one of auto, mapped, cross and ring"};
   asio::steady_timer later(io);
   const auto until = clock::now() + bound;
   approach way = connect_to(at);
@@ -46,7 +49,7 @@ asio::awaitable<outcome> connect_there(asio::io_context& io, uri u) {
   }
   if (way.error == ECONNREFUSED) bury(at);
   if (way.error != 0) co_return unreachable(at, way.error);
-  auto made = co_await exchange_memory(io, std::move(way.socket), at.name, true);
+  auto made = co_await exchange_memory(io, std::move(way.socket), at.name, true, wanted);
   if (auto* bad = std::get_if<failure>(&made)) co_return std::move(*bad);
   co_return kfx::backend::channel(std::move(std::get<std::unique_ptr<kfx::backend::ring_pair>>(made)));
 }

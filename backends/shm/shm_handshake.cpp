@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "backends/shm/shm_place.hpp"
+#include "base/random.hpp"
 
 namespace kfx::shm {
 namespace {
@@ -29,6 +30,9 @@ struct greeting {
   std::uint32_t magic = 0x6d687366;  // "fshm"
   std::uint32_t version = 1;
   std::uint64_t ring = ring_bytes;
+  std::uint64_t pages = 0;  ///< where its ring, and what is in front of it, is in its own memory
+  bulk way = bulk::best;    ///< the connecting side's word
+  std::uint32_t reserved = 0;
 };
 
 struct heard {
@@ -37,8 +41,7 @@ struct heard {
 };
 
 /// False: errno.
-bool say(const descriptor& socket, std::span<const int> give) {
-  greeting g;
+bool say(const descriptor& socket, greeting g, std::span<const int> give) {
   iovec data{&g, sizeof g};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(2 * sizeof(int))> control{};
   msghdr m{};
@@ -128,6 +131,9 @@ bool prepare(half_made& h, std::string& why) {
   auto own = make_shared_pages(ring_offset + ring_bytes, false, why);
   if (!own) return false;
   h.own = std::move(*own);
+  // The peer finds it at the address it is told, or has not found this process.
+  auto* front = reinterpret_cast<page*>(h.own.pages.data());
+  front->nonce = {base::random_u64(), base::random_u64()};
   if (!h.parts.connecting) return true;
   h.bell = make_shared_pages(bell_bytes, true, why);
   return h.bell.has_value();
@@ -142,7 +148,13 @@ bool adopt(half_made& h, const heard& peer, std::string& why) {
   auto pages = map_given(peer.given[0], ring_offset + static_cast<std::size_t>(peer.said.ring), false, why);
   if (!pages) return false;
   h.parts.peer = std::move(*pages);
+  h.parts.peer_pages = peer.said.pages;
   if (h.parts.connecting) return true;
+  if (peer.said.way > bulk::ring) {
+    why = "it wants bulk data moved in a way that is unknown here";
+    return false;
+  }
+  h.parts.way = peer.said.way;
   auto bell = map_given(peer.given[1], bell_bytes, true, why);
   if (!bell) return false;
   h.parts.bell = std::move(*bell);
@@ -151,16 +163,21 @@ bool adopt(half_made& h, const heard& peer, std::string& why) {
 
 bool give(const half_made& h) {
   const std::array<int, 2> fds{h.own.to_give.get(), h.bell ? h.bell->to_give.get() : -1};
-  return say(h.parts.socket, std::span(fds).first(h.bell ? 2 : 1));
+  greeting g;
+  g.pages = reinterpret_cast<std::uintptr_t>(h.own.pages.data());
+  g.way = h.parts.way;
+  return say(h.parts.socket, g, std::span(fds).first(h.bell ? 2 : 1));
 }
 
 }  // namespace
 
-asio::awaitable<exchanged> exchange_memory(asio::io_context& io, descriptor socket, std::string name, bool connecting) {
+asio::awaitable<exchanged> exchange_memory(asio::io_context& io, descriptor socket, std::string name, bool connecting,
+                                         bulk way) {
   half_made h;
   h.parts.socket = std::move(socket);
   h.parts.name = std::move(name);
   h.parts.connecting = connecting;
+  h.parts.way = way;
   std::string why;
   const auto fail = [&](std::error_code code) { return exchanged(failure{code, "shm " + h.parts.name + ": " + why}); };
   if (!trusted(h.parts.socket, why)) co_return fail(errc::access_denied);

@@ -12,9 +12,10 @@
 
 namespace kfx::shm {
 
-/// The rings of a socket that is connected, or why there are none. `connecting`: this end speaks first. Bounded in
+/// The rings of a socket that is connected, or why there are none. `connecting`: this end speaks first, and
+/// says which way bulk data go. Bounded in
 /// time.
 boost::asio::awaitable<std::variant<std::unique_ptr<kfx::backend::ring_pair>, kfx::backend::failure>> exchange_memory(
-    boost::asio::io_context&, descriptor socket, std::string name, bool connecting);
+    boost::asio::io_context&, descriptor socket, std::string name, bool connecting, bulk way);
 
 }  // namespace kfx::shm

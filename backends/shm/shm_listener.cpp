@@ -54,7 +54,7 @@ class acceptor : public std::enable_shared_from_this<acceptor> {
     wait();
   }
   void greet(descriptor s) {
-    asio::co_spawn(io_, exchange_memory(io_, std::move(s), name_, false),
+    asio::co_spawn(io_, exchange_memory(io_, std::move(s), name_, false, bulk::best),
                    [self = shared_from_this()](std::exception_ptr thrown, auto made) {
                      auto* rings = std::get_if<std::unique_ptr<kfx::backend::ring_pair>>(&made);
                      if (!thrown && rings && !self->stopped_) self->callback_(std::move(*rings));

@@ -22,6 +22,11 @@ shm_pair::shm_pair(parts p) : parts_(std::move(p)) {
   memory_.in_freed = reinterpret_cast<std::uint64_t*>(parts_.own.data());
   memory_.own_wants = word(parts_.bell, parts_.connecting);
   memory_.peer_wants = word(parts_.bell, !parts_.connecting);
+  if (parts_.way == bulk::ring) return;
+  auto* own = reinterpret_cast<page*>(parts_.own.data());
+  const auto* peer = reinterpret_cast<const page*>(parts_.peer.data());
+  direct_ =
+      std::make_unique<shm_memory>(shm_memory::parts{parts_.socket.get(), own, peer, parts_.peer_pages, parts_.way});
 }
 
 void shm_pair::wake() noexcept {
@@ -31,6 +36,7 @@ void shm_pair::wake() noexcept {
 }
 
 bool shm_pair::awake() noexcept {
+  if (direct_) return direct_->listen();
   // A peer that rings without end is not listened to for ever.
   for (int i = 0; i < 16; ++i) {
     char byte;
@@ -43,6 +49,7 @@ bool shm_pair::awake() noexcept {
 
 void shm_pair::close() noexcept {
   if (!parts_.socket) return;
+  if (direct_) direct_->close();
   // A descriptor inherited by a forked child must not keep the connection up.
   ::shutdown(parts_.socket.get(), SHUT_RDWR);
   parts_.socket.reset();
@@ -53,7 +60,8 @@ void shm_pair::close() noexcept {
 }
 
 std::string shm_pair::describe() const {
-  return "shm " + parts_.name + (parts_.connecting ? " (connecting end)" : " (accepting end)");
+  const std::string text = "shm " + parts_.name + (parts_.connecting ? " (connecting end)" : " (accepting end)");
+  return text + "; " + (direct_ ? direct_->describe() : "bulk data: the ring");
 }
 
 }  // namespace kfx::shm

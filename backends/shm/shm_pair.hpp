@@ -8,12 +8,12 @@
 
 #include "backends/shm/descriptor.hpp"
 #include "backends/shm/segment.hpp"
+#include "backends/shm/shm_memory.hpp"
 #include "kfx/backend/ring_pair.hpp"
 
 namespace kfx::shm {
 
-/// What a side writes, and the other only reads: how far it has read the other's ring, then its own ring.
-inline constexpr std::size_t ring_offset = 4096;
+/// Behind a side's page (shm_page.hpp).
 inline constexpr std::size_t ring_bytes = 64 * 1024;
 inline constexpr std::size_t least_ring = 64 * 1024;
 inline constexpr std::size_t most_ring = 64 * 1024 * 1024;
@@ -21,7 +21,7 @@ inline constexpr std::size_t most_ring = 64 * 1024 * 1024;
 inline constexpr std::size_t bell_bytes = 4096;
 
 /// The mappings of one connection as one side has them, and the socket they came over. What is sent over the socket
-/// from now on means: wake up. Its hang-up is the peer's end.
+/// from now on wakes, or tells of memory (shm_control.hpp). Its hang-up is the peer's end.
 class shm_pair final : public backend::ring_pair {
  public:
   struct parts {
@@ -30,6 +30,8 @@ class shm_pair final : public backend::ring_pair {
     mapping peer;
     mapping bell;
     std::string name;
+    std::uint64_t peer_pages = 0;  ///< where `peer` is in the peer's memory
+    bulk way = bulk::best;
     bool connecting = false;
   };
   explicit shm_pair(parts);
@@ -39,12 +41,14 @@ class shm_pair final : public backend::ring_pair {
   void wake() noexcept override;
   int native_handle() const noexcept override { return parts_.socket.get(); }
   bool awake() noexcept override;
+  backend::ring_memory* direct() noexcept override { return direct_.get(); }
   void close() noexcept override;
   std::string describe() const override;
 
  private:
   parts parts_;
   memory memory_;
+  std::unique_ptr<shm_memory> direct_;
 };
 
 }  // namespace kfx::shm

@@ -63,8 +63,8 @@ def include_rule(path, target):
         if path.name.endswith(("_test.cpp", "_test.hpp")):
             return None
         own = target.startswith(f"backends/{parts[1]}/") or "/" not in target
-        if not own and not FOR_BACKENDS.match(target):
-            return "a backend knows kfx/backend/, kfx/{error,types,options}.hpp, base/ and itself only"
+        if not own and not FOR_BACKENDS.match(target) and target != "memory/slab.hpp":
+            return "a backend knows kfx/backend/, kfx/{error,types,options}.hpp, base/, memory/slab.hpp and itself only"
     return None
 
 

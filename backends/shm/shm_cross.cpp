@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "backends/shm/shm_cross.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <mutex>
+
+#include "kfx/error.hpp"
+
+namespace kfx::shm {
+namespace {
+
+constexpr std::array<const char*, 4> names{"auto", "mapped", "cross", "ring"};
+
+bool happened(int fd, short what) noexcept {
+  pollfd p{fd, what, 0};
+  return ::poll(&p, 1, 0) == 1 && (p.revents & (what | POLLHUP | POLLERR)) != 0;
+}
+
+/// What the caller's list of spans becomes, with room for one more element.
+class vector_list {
+ public:
+  template <class Buffer>
+  explicit vector_list(std::span<const Buffer> list) {
+    for (const Buffer& b : list)
+      if (!b.empty()) add(b.data(), b.size());
+  }
+  void add(const void* p, std::size_t n) { list_[count_++] = {const_cast<void*>(p), n}; }
+  const iovec* data() const noexcept { return list_.data(); }
+  std::size_t size() const noexcept { return count_; }
+
+ private:
+  std::array<iovec, limits::fragments + 1> list_;
+  std::size_t count_ = 0;
+};
+
+void* remote(std::uint64_t address) noexcept { return reinterpret_cast<void*>(static_cast<std::uintptr_t>(address)); }
+
+/// A link that lost its peer, or a peer whose memory is not where it said: given up, and done by frames.
+std::error_code outcome(ssize_t moved, std::size_t wanted) noexcept {
+  return moved == static_cast<ssize_t>(wanted) ? std::error_code() : std::make_error_code(std::errc::connection_reset);
+}
+
+template <class F>
+double least(F&& f) {
+  using clock = std::chrono::steady_clock;
+  double best = 1;
+  for (int i = 0; i < 8; ++i) {
+    const auto begin = clock::now();
+    if (!f()) return -1;
+    best = std::min(best, std::chrono::duration<double>(clock::now() - begin).count());
+  }
+  return best;
+}
+
+}  // namespace
+
+bool parse_bulk(const std::string& name, bulk& out) noexcept {
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) return false;
+  out = static_cast<bulk>(found - names.begin());
+  return true;
+}
+
+neighbour::neighbour(int socket, std::uint64_t pages) : socket_(socket), pages_(pages) {
+  ucred who{};
+  socklen_t size = sizeof who;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) return;
+  pid_ = who.pid;
+#ifdef SYS_pidfd_open
+  if (pid_ > 0) alive_ = descriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+#endif
+}
+
+bool neighbour::reachable(const page& as_mapped, std::string& why) const {
+  if (pid_ <= 0) {
+    why = "the peer is in another pid namespace";
+    return false;
+  }
+  std::array<std::uint64_t, 2> seen{};
+  const iovec here{seen.data(), sizeof seen};
+  const iovec there{remote(pages_ + offsetof(page, nonce)), sizeof seen};
+  const ssize_t n = ::process_vm_readv(pid_, &here, 1, &there, 1, 0);
+  if (n < 0) {
+    why = std::string("process_vm_readv: ") + std::strerror(errno);
+    if (errno == EPERM) why += " (yama's ptrace_scope, a container's seccomp filter, or different rights)";
+    return false;
+  }
+  if (n == sizeof seen && seen == as_mapped.nonce) return true;
+  why = "the peer's memory is not where it says (another pid namespace?)";
+  return false;
+}
+
+bool neighbour::ended() const noexcept {
+  if (alive_) return happened(alive_.get(), POLLIN);
+  return happened(socket_, POLLRDHUP);
+}
+
+std::error_code neighbour::put(std::uint64_t address, std::span<const const_buffer> from, std::size_t bytes,
+                               std::uint64_t stamp) const {
+  if (ended()) return std::make_error_code(std::errc::connection_reset);
+  vector_list here(from);
+  here.add(&stamp, sizeof stamp);
+  const std::array<iovec, 2> there{iovec{remote(address), bytes},
+                                   iovec{remote(pages_ + offsetof(page, done)), sizeof stamp}};
+  return outcome(::process_vm_writev(pid_, here.data(), here.size(), there.data(), there.size(), 0),
+                 bytes + sizeof stamp);
+}
+
+std::error_code neighbour::get(std::uint64_t address, std::span<const mutable_buffer> into, std::size_t bytes,
+                               page& own) const {
+  if (ended()) return std::make_error_code(std::errc::connection_reset);
+  vector_list here(into);
+  here.add(&own.busy.stamp, sizeof own.busy.stamp);
+  const std::array<iovec, 2> there{iovec{remote(address), bytes},
+                                   iovec{remote(pages_ + offsetof(page, zero)), sizeof own.zero}};
+  return outcome(::process_vm_readv(pid_, here.data(), here.size(), there.data(), there.size(), 0),
+                 bytes + sizeof own.zero);
+}
+
+double neighbour::time_to_read(std::size_t bytes) const {
+  const auto to = std::make_unique<std::byte[]>(bytes);
+  const iovec here{to.get(), bytes};
+  const iovec there{remote(pages_ + ring_offset), bytes};
+  return least([&] { return ::process_vm_readv(pid_, &here, 1, &there, 1, 0) == static_cast<ssize_t>(bytes); });
+}
+
+bool faster_than_ring(const neighbour& n, std::string& text) {
+  static std::mutex mutex;
+  static std::string found;
+  static bool faster = true;
+  std::lock_guard lock(mutex);
+  if (found.empty()) {
+    for (const std::size_t bytes : {std::size_t{4096}, std::size_t{65536}}) {
+      const auto from = std::make_unique<std::byte[]>(bytes), ring = std::make_unique<std::byte[]>(bytes),
+                 to = std::make_unique<std::byte[]>(bytes);
+      const double kernel = n.time_to_read(bytes);
+      const double copies = least([&] {
+        std::memcpy(ring.get(), from.get(), bytes);
+        __asm__ __volatile__("" ::"r"(ring.get()) : "memory");
+        std::memcpy(to.get(), ring.get(), bytes);
+        __asm__ __volatile__("" ::"r"(to.get()) : "memory");
+        return true;
+      });
+      faster = faster && kernel > 0 && kernel < copies;
+      std::array<char, 80> line;
+      std::snprintf(line.data(), line.size(), "%s%zu KiB %.1f us, two copies %.1f us", found.empty() ? "" : "; ",
+                    bytes / 1024, kernel * 1e6, copies * 1e6);
+      found += line.data();
+    }
+  }
+  text = found;
+  return faster;
+}
+
+}  // namespace kfx::shm
