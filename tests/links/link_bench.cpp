@@ -86,12 +86,19 @@ frame random_frame(rng& r, std::size_t body) {
   return f;
 }
 
-pages::pages(std::size_t size) : size_(size) {
+pages::pages(std::size_t size, bool allocated) : size_(size) {
+  if (allocated) {
+    allocated_ = memory::slab::make({size, -1, false});
+    data_ = allocated_->data();
+    return;
+  }
   void* const at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   REQUIRE(at != MAP_FAILED);
   data_ = static_cast<std::byte*>(at);
 }
-pages::~pages() { ::munmap(data_, size_); }
+pages::~pages() {
+  if (!allocated_) ::munmap(data_, size_);
+}
 void pages::take_away() {
   // Not REQUIRE: called from threads, too.
   if (::mprotect(data_, size_, PROT_NONE) != 0) std::abort();

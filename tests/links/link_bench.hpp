@@ -3,6 +3,7 @@
 /// @file
 /// What a test of a link stands on: two connected ends, frames of known content, a sink that checks them.
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <deque>
 #include <functional>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "kfx/backend/backend.hpp"
+#include "memory/slab.hpp"
 
 namespace kfx::test {
 
@@ -29,6 +31,7 @@ bytes random_bytes(rng&, std::size_t);
 struct link_place {
   std::string listen;         ///< URI to listen at
   std::string connect_query;  ///< "key=value&…", added to the listener's address by the connecting side
+  bool allocated = false;     ///< memory that is shared comes from what is behind node::allocate
 };
 
 /// A link to itself: both ends, made by the backend of the place's scheme.
@@ -59,16 +62,20 @@ frame random_frame(rng&, std::size_t body);
 /// Pages that can be taken away: touching them afterwards ends the process.
 class pages {
  public:
-  explicit pages(std::size_t size);
+  explicit pages(std::size_t size, bool allocated = false);
   ~pages();
   pages(const pages&) = delete;
   pages& operator=(const pages&) = delete;
   std::byte* data() { return data_; }
   std::size_t size() const { return size_; }
   mutable_buffer all() { return {data_, size_}; }
+  std::byte* begin() { return data_; }
+  std::byte* end() { return data_ + size_; }
+  bool holds(const bytes& b) const { return std::equal(b.begin(), b.end(), data_, data_ + size_); }
   void take_away();
 
  private:
+  std::shared_ptr<memory::slab> allocated_;
   std::byte* data_;
   std::size_t size_;
 };

@@ -49,7 +49,7 @@ std::vector<Buffer> split(rng& r, Buffer all, std::size_t most) {
 }
 
 backend::direct_key shared(side& owner, std::span<const mutable_buffer> memory, access rights) {
-  const auto key = owner.link.direct()->share(memory, rights);
+  const auto key = owner.link.direct()->share(memory, rights, backend::sharing::lasting);
   REQUIRE(key.has_value());
   CHECK(*key != 0);
   return *key;
@@ -68,8 +68,10 @@ void direct_moves_bytes(const link_place& place) {
   side a(pair.a()), b(pair.b());
   accessor use{a, b};
   const auto& caps = use.memory.caps();
-  bytes owned = random_bytes(r, 2 * mib), model = owned;
-  const auto exported = split(r, mutable_buffer(owned), caps.max_export_fragments);
+  bytes model = random_bytes(r, 2 * mib);
+  pages owned(model.size(), place.allocated);
+  std::ranges::copy(model, owned.begin());
+  const auto exported = split(r, owned.all(), caps.max_export_fragments);
   const backend::direct_key key = shared(b, exported, access::read_write);
   const std::size_t most = std::min<std::size_t>(mib, caps.max_bytes);
   for (int round = 0; round < 300; ++round) {
@@ -86,7 +88,7 @@ void direct_moves_bytes(const link_place& place) {
     }
   }
   CHECK_FALSE(use.flush());
-  CHECK((owned == model));
+  CHECK(owned.holds(model));
   if (caps.atomic8) {
     const bytes word = random_bytes(r, 8);
     CHECK_FALSE(use.put(key, 4096, one(word)));
@@ -100,9 +102,11 @@ void direct_checks_bounds_and_rights(const link_place& place) {
   connected pair(place);
   side a(pair.a()), b(pair.b());
   accessor use{a, b};
-  bytes owned = random_bytes(r, 1000), before = owned;
-  const auto readable = shared(b, mutable_buffer(owned), access::read);
-  const auto writable = shared(b, mutable_buffer(owned), access::write);
+  const bytes before = random_bytes(r, 1000);
+  pages owned(before.size(), place.allocated);
+  std::ranges::copy(before, owned.begin());
+  const auto readable = shared(b, owned.all(), access::read);
+  const auto writable = shared(b, owned.all(), access::write);
   CHECK(readable != writable);
   const bytes source = random_bytes(r, 100);
   bytes got(100), untouched = got;
@@ -119,8 +123,8 @@ void direct_checks_bounds_and_rights(const link_place& place) {
   b.link.direct()->withdraw(writable);
   b.link.direct()->withdraw(writable);  // once more is harmless
   CHECK(use.put(writable, 0, one(source)) == errc::stale_region);
-  CHECK(shared(b, mutable_buffer(owned), access::write) != writable);
-  CHECK((owned == before));
+  CHECK(shared(b, owned.all(), access::write) != writable);
+  CHECK(owned.holds(before));
   CHECK((got == untouched));
   CHECK_FALSE(use.get(readable, 900, std::vector{mutable_buffer(got)}));
   CHECK(std::equal(got.begin(), got.end(), owned.begin() + 900));
@@ -131,10 +135,11 @@ void direct_before_frames(const link_place& place) {
   connected pair(place);
   side a(pair.a()), b(pair.b());
   accessor use{a, b};
-  bytes owned(mib);
-  const auto key = shared(b, mutable_buffer(owned), access::write);
+  pages owned(mib, place.allocated);
+  const auto key = shared(b, owned.all(), access::write);
+  const std::size_t most = std::min<std::size_t>(256 * 1024, use.memory.caps().max_bytes) - 1;
   for (int round = 0; round < 100; ++round) {
-    const bytes source = random_bytes(r, 1 + random_size(r, 256 * 1024));
+    const bytes source = random_bytes(r, 1 + random_size(r, most));
     const backend::cookie id = ++use.last;
     REQUIRE(turn_until(a, b, [&] { return use.memory.put(key, 0, one(source), id); }));
     if (!use.memory.caps().placed_before_frames) CHECK_FALSE(use.flush());
@@ -153,8 +158,9 @@ void direct_quiesce(const link_place& place) {
   connected pair(place);
   side a(pair.a()), b(pair.b());
   accessor use{a, b};
-  bytes owned(4096, std::byte{1});
-  const auto key = shared(b, mutable_buffer(owned), access::read_write);
+  pages owned(4096, place.allocated);
+  std::ranges::fill(owned, std::byte{1});
+  const auto key = shared(b, owned.all(), access::read_write);
   for (int round = 0; round < 100; ++round) {
     bytes source(4096, std::byte{2});
     const backend::cookie put = ++use.last, get = ++use.last;
@@ -193,7 +199,7 @@ void withdraw_fences(const link_place& place) {
   bytes got(10000);
   const mutable_buffer into(got);
   for (int round = 0; round < 100; ++round) {
-    pages owned(16384);
+    pages owned(16384, place.allocated);
     const auto key = shared(b, owned.all(), access::read_write);
     std::vector<backend::cookie> ids;
     for (std::size_t i = 0; i < 4; ++i) {
@@ -214,10 +220,10 @@ void withdraw_fences(const link_place& place) {
     use.flush();
   }
   // The link is as good as before.
-  bytes owned(10000);
-  CHECK_FALSE(use.put(shared(b, mutable_buffer(owned), access::write), 0, one(source)));
+  pages owned(10000, place.allocated);
+  CHECK_FALSE(use.put(shared(b, owned.all(), access::write), 0, one(source)));
   CHECK_FALSE(use.flush());
-  CHECK((owned == source));
+  CHECK(owned.holds(source));
 }
 
 void close_fences_shared_memory(const link_place& place) {
@@ -225,7 +231,7 @@ void close_fences_shared_memory(const link_place& place) {
   for (int round = 0; round < 40; ++round) {
     connected pair(place);
     side a(pair.a()), b(pair.b());
-    pages owned(16384), source(16384), sink(16384);
+    pages owned(16384, place.allocated), source(16384), sink(16384);
     const auto key = shared(b, owned.all(), access::read_write);
     const const_buffer from = source.all();
     const mutable_buffer into = sink.all();
@@ -243,7 +249,7 @@ void close_fences_shared_memory(const link_place& place) {
         memory.put(key, 0, std::span(&from, 1), 100);
         a.turn();
       }
-      const auto refused = b.link.direct()->share(std::span(&into, 1), access::read);
+      const auto refused = b.link.direct()->share(std::span(&into, 1), access::read, backend::sharing::lasting);
       CHECK_FALSE(refused.has_value());
     }
     a.link.close();

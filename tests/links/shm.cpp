@@ -3,4 +3,18 @@
 
 #include "links/link_suite.hpp"
 
-TEST_CASE("a shm link", "[links][shm]") { kfx::test::link_suite({"shm://links-test", ""}, {.direct = false}); }
+using kfx::test::link_suite;
+
+TEST_CASE("a shm link over its rings alone", "[links][shm]") {
+  link_suite({"shm://*", "bulk=ring"}, {.direct = false});
+}
+
+TEST_CASE("a shm link to memory that both ends map", "[links][shm]") {
+  link_suite({"shm://*", "bulk=mapped", true}, {.direct = true});
+}
+
+TEST_CASE("a shm link that chooses by itself", "[links][shm]") { link_suite({"shm://*", "", true}, {.direct = true}); }
+
+TEST_CASE("a shm link to memory through the kernel", "[links][shm]") {
+  link_suite({"shm://*", "bulk=cross"}, {.direct = true});
+}
