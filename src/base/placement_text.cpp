@@ -59,68 +59,80 @@ class reader {
   std::string why_;
 };
 
-void sort_unique(std::vector<int>& list) {
-  std::sort(list.begin(), list.end());
-  list.erase(std::unique(list.begin(), list.end()), list.end());
-}
+/// Which list each number is in; that it is in one at most bounds the work.
+using owners = std::vector<int>;
+constexpr int nobody = -1;
 
-bool read_range(reader& r, std::vector<int>& into) {
+bool read_range(reader& r, std::vector<int>& into, owners& taken, int owner) {
+  const std::size_t at = r.offset();
   int first = 0, step = 1;
   if (!r.number(first, "a number")) return false;
   int last = first;
   if (r.take("-")) {
-    const std::size_t at = r.offset();
+    const std::size_t last_at = r.offset();
     if (!r.number(last, "the last number of the range")) return false;
-    if (last < first) return r.complain_at(at, "a last number not below the first");
+    if (last < first) return r.complain_at(last_at, "a last number not below the first");
     if (r.take("/")) {
       const std::size_t step_at = r.offset();
       if (!r.number(step, "the step of the range")) return false;
       if (step == 0) return r.complain_at(step_at, "a step of 1 at least");
     }
   }
-  for (int i = first; i <= last; i += step) into.push_back(i);
+  for (int i = first; i <= last; i += step) {
+    int& who = taken[static_cast<std::size_t>(i)];
+    if (who == owner) return r.complain_at(at, "a number that the list does not have yet");
+    if (who != nobody)
+      return r.complain_at(at, "numbers that no other partition has (" + std::to_string(i) + " is in partition " +
+                                   std::to_string(who) + ")");
+    who = owner;
+    into.push_back(i);
+  }
   return true;
 }
 
-/// "[0-3,7]", each number once.
-bool read_list(reader& r, std::vector<int>& into) {
+/// "[0-3,7]".
+bool read_list(reader& r, std::vector<int>& into, owners& taken, int owner) {
   if (!r.need('[', "\"[\" and a list of numbers")) return false;
-  do {
-    if (!read_range(r, into)) return false;
-    // Repetitions cannot make it long.
-    if (into.size() > 2 * static_cast<std::size_t>(most)) sort_unique(into);
-  } while (r.take(","));
-  sort_unique(into);
+  do
+    if (!read_range(r, into, taken, owner)) return false;
+  while (r.take(","));
+  std::sort(into.begin(), into.end());
   return r.need(']', "\",\" or \"]\"");
 }
 
-/// "3[0-3]": not one that was there, and none that is used by another.
-bool read_part(reader& r, std::vector<std::vector<int>>& parts) {
+/// "3[0-3]": not one that was there.
+bool read_part(reader& r, std::vector<std::vector<int>>& parts, owners& taken) {
   const std::size_t at = r.offset();
   int number = 0;
-  std::vector<int> list;
-  if (!r.number(number, "a partition's number") || !read_list(r, list)) return false;
+  if (!r.number(number, "a partition's number")) return false;
   const auto index = static_cast<std::size_t>(number);
-  if (index < parts.size() && !parts[index].empty())
-    return r.complain_at(at, "the number of a partition that was not there before");
-  for (std::size_t other = 0; other < parts.size(); ++other)
-    for (const int i : list)
-      if (std::binary_search(parts[other].begin(), parts[other].end(), i))
-        return r.complain_at(at, "numbers that no other partition has (" + std::to_string(i) + " is in partition " +
-                                     std::to_string(other) + ")");
-  parts.resize(std::max(parts.size(), index + 1));
-  parts[index] = std::move(list);
-  return true;
+  if (index >= parts.size()) parts.resize(index + 1);
+  if (!parts[index].empty()) return r.complain_at(at, "the number of a partition that was not there before");
+  return read_list(r, parts[index], taken, number);
+}
+
+/// "C[…]", "X[…]", each once.
+bool read_left_out(reader& r, cpu_pattern& p) {
+  for (;;) {
+    const std::size_t at = r.offset();
+    const char c = r.take("CcXx");
+    if (c == 0) return true;
+    std::vector<int>& list = c == 'C' || c == 'c' ? p.without_cores : p.without_cpus;
+    if (!list.empty()) return r.complain_at(at, "C[...] and X[...] once each");
+    owners taken(most + 1, nobody);
+    if (!read_list(r, list, taken, 0)) return false;
+  }
 }
 
 bool read_pattern(reader& r, cpu_pattern& p) {
   p.nodes = r.take("Nn") != '\0';
+  owners taken;
+  if (r.digit()) taken.assign(most + 1, nobody);
   while (r.digit())
-    if (!read_part(r, p.parts)) return false;
+    if (!read_part(r, p.parts, taken)) return false;
   for (std::size_t i = 0; i < p.parts.size(); ++i)
     if (p.parts[i].empty()) return r.complain("partition " + std::to_string(i) + " as well (they count from 0)");
-  while (const char c = r.take("CcXx"))
-    if (!read_list(r, c == 'C' || c == 'c' ? p.without_cores : p.without_cpus)) return false;
+  if (!read_left_out(r, p)) return false;
   // A partition for each NUMA node, whether or not it says so.
   if (p.parts.empty()) p.nodes = true;
   return r.over() || r.complain("\"N\", a partition like 0[0-3], C[...] or X[...], in this order");

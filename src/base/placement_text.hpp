@@ -12,8 +12,9 @@
 
 namespace kfx::base {
 
-/// `["N"] {number "[" list "]"} {("C"|"X") "[" list "]"}`, where a list is `first["-"last["/"step]]`, several
-/// with commas between; spaces anywhere but in numbers, letters of either case.
+/// `["N"] {number "[" list "]"} ["C[" list "]"] ["X[" list "]"]`, where a list is `first["-"last["/"step]]`, several
+/// with commas between, no number twice; C and X in either order; spaces anywhere but in numbers, letters of either
+/// case.
 struct cpu_pattern {
   bool nodes = false;                     ///< "N": the lists of `parts` name NUMA nodes; else CPUs
   std::vector<std::vector<int>> parts{};  ///< by partition, each ascending; empty: a partition for each NUMA node

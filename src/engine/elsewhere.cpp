@@ -16,6 +16,8 @@ struct waiter {
   int verdict = 0;
 };
 
+std::atomic<bool> any_failure{false};
+
 struct table {
   std::mutex mutex;
   std::vector<waiter> waiters;
@@ -75,9 +77,11 @@ void note_failure(op_id id) {
   std::lock_guard lock(t.mutex);
   t.failures[t.next_failure] = id;
   t.next_failure = (t.next_failure + 1) % t.failures.size();
+  any_failure.store(true, std::memory_order_release);
 }
 
 bool has_failed(op_id id) {
+  if (!any_failure.load(std::memory_order_acquire)) return false;
   std::lock_guard lock(all().mutex);
   return std::find(all().failures.begin(), all().failures.end(), id) != all().failures.end();
 }

@@ -78,13 +78,12 @@ void partition::wait_after(op_state& o) {
   o.stage = stage_waiting;
   after_waiters_.push_back(&o);
   op_state* first = find_op(static_cast<std::uint32_t>(o.after & 0xffffff));
-  // Of another partition, it may end, and be another op, at any time; its id is compared last.
+  // Of another partition, it may end, and be another op, at any time; what was read of it before its id was is its own.
   const auto running = [&] {
     return first && !(first->bits.load(std::memory_order_seq_cst) & detail::op_done) && first->id == o.after;
   };
   if (running()) {
-    if (first->home == this) return;
-    elsewhere::enter(o);
+    if (first->home != this) elsewhere::enter(o);
     if (running()) return;
   }
   const bool failed = (first && first->id == o.after && detail::error_of(*first)) || elsewhere::has_failed(o.after);

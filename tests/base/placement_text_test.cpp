@@ -40,8 +40,7 @@ TEST_CASE("patterns of CPUs, of NUMA nodes, and what is left out", "[pattern]") 
   CHECK(read("1[7,4-5] 0[3,2,1,0]") == cpu_pattern{false, two});
   CHECK(read("0[0-3]1[4,5,7]") == cpu_pattern{false, two});
   CHECK(read(" 0 [ 0 - 3 ]\t1 [4 , 5,7] ") == cpu_pattern{false, two});
-  CHECK(read("0[0-3,2,1-2] 1[4,5,7,7]") == cpu_pattern{false, two});
-  CHECK(read("0[0-6/2] 1[1-6/2,5]") == cpu_pattern{false, {{0, 2, 4, 6}, {1, 3, 5}}});
+  CHECK(read("0[0-6/2] 1[1-4/2,5]") == cpu_pattern{false, {{0, 2, 4, 6}, {1, 3, 5}}});
   CHECK(read("0[65535]") == cpu_pattern{false, {{65535}}});
   const cpu_pattern each{true};
   CHECK(read("N") == each);
@@ -52,7 +51,7 @@ TEST_CASE("patterns of CPUs, of NUMA nodes, and what is left out", "[pattern]") 
   CHECK(read("N 0[0] 1[1]") == cpu_pattern{true, {{0}, {1}}});
   CHECK(read("C[0-1]") == cpu_pattern{true, {}, {0, 1}});
   CHECK(read("X[0,8-9]") == cpu_pattern{true, {}, {}, {0, 8, 9}});
-  CHECK(read("N C[0] x[7] c[2]") == cpu_pattern{true, {}, {0, 2}, {7}});
+  CHECK(read("N x[7] c[2]") == cpu_pattern{true, {}, {2}, {7}});
   CHECK(read("0[0-3] X[1]") == cpu_pattern{false, {{0, 1, 2, 3}}, {}, {1}});
 }
 
@@ -79,7 +78,9 @@ TEST_CASE("what is no pattern is refused with the offset and what was expected",
       {"1[0]", "at offset 4: expected partition 0 as well (they count from 0), found its end"},
       {"0[0] 2[1] X[1]", "at offset 10: expected partition 1 as well (they count from 0), found \"X[1]\""},
       {"0[0] 0[1]", "at offset 5: expected the number of a partition that was not there before, found \"0[1]\""},
-      {"0[0-3] 1[3]", "at offset 7: expected numbers that no other partition has (3 is in partition 0)"},
+      {"0[0-3,2]", "at offset 6: expected a number that the list does not have yet, found \"2]\""},
+      {"C[0] X[1] C[2]", "at offset 10: expected C[...] and X[...] once each, found \"C[2]\""},
+      {"0[0-3] 1[3]", "at offset 9: expected numbers that no other partition has (3 is in partition 0)"},
       {"X[0] 0[1]", "at offset 5: expected \"N\""},
       {"0[0] N", "at offset 5: expected \"N\""},
       {"N N", "at offset 2: expected \"N\""},

@@ -16,12 +16,15 @@ command -v qemu-system-x86_64 >/dev/null || skip "there is no qemu-system-x86_64
 [ "$(uname -m)" = x86_64 ] || skip "the image is for x86_64, this is $(uname -m)"
 [ -r "$here/machines/$machine" ] || { echo "there is no machine \"$machine\"; there are: $(ls "$here/machines")" >&2; exit 2; }
 
+# They travel on the kernel's command line.
+case $shares in *[[:space:]]*) skip "a directory with spaces in its name cannot be shared: $shares" ;; esac
+
 memory=512 cpus=2 modules=() append="" qemu=()
 # shellcheck disable=SC1090  # a machine
 . "$here/machines/$machine"
 
 # A device file says nothing where the processor cannot do it.
-accel=(-accel tcg,thread=multi -cpu max)
+accel=(-accel "tcg,thread=multi" -cpu max)
 if grep -qwE 'vmx|svm' /proc/cpuinfo && [ -w /dev/kvm ]; then accel=(-accel kvm -cpu host); fi
 
 job=$(mktemp -d)
