@@ -63,14 +63,14 @@ void take(kfx::message m) {
 }
 
 int serve(const char* listen, const char* name) {
-  std::vector<std::byte> memory(8 << 20);
   kfx::options o;
   o.listen = {listen};
   o.name = name;
   kfx::node n(o);
+  const kfx::buffer memory = n.allocate(8 << 20);
   n.on_message(take);
   n.on_notify([](const kfx::notification& x, const kfx::peer&) { count(x.imm); });
-  const kfx::region r = n.share(memory, kfx::access::read_write);
+  const kfx::region r = n.share(memory.span(), kfx::access::read_write);
   n.publish("memory", r);
   const std::string scheme = std::string(listen).substr(0, std::string(listen).find("://") + 3);
   for (const std::string& a : n.addresses()) {
@@ -86,10 +86,10 @@ int serve(const char* listen, const char* name) {
 int visit(const char* uri) {
   kfx::node n;
   const kfx::peer p = n.at(uri);
-  std::vector<std::byte> memory(1 << 20), payload(4 << 20);
-  const kfx::offer o = p.offer(memory, kfx::access::write);
+  const kfx::buffer memory = n.allocate(1 << 20), payload = n.allocate(4 << 20);
+  const kfx::offer o = p.offer(memory.span(), kfx::access::write);
   const auto header = o.token().encode();
-  const auto sent = p.send(header, payload);
+  const auto sent = p.send(header, payload.span());
   std::printf("sent\n");
   std::fflush(stdout);
   wait_for_end_of_input();

@@ -109,8 +109,11 @@ TEST_CASE("a stopped process runs into the limit, a running one does not", "[pro
     CHECK(error_of(with_deadline) == errc::timed_out);
     const auto e = error_of(o);
     INFO(o.explain());
-    CHECK(e == errc::timed_out);
-    CHECK(clock::now() - begin >= 600ms);
+    // What needs nothing of the peer's engine does not wait for it.
+    if (e || !under_test().one_sided) {
+      CHECK(e == errc::timed_out);
+      CHECK(clock::now() - begin >= 600ms);
+    }
     peer.go_on();
     must(p.write(noise().first(100), remote, {.deadline = 30s}));
   }
@@ -233,7 +236,8 @@ TEST_CASE("a visitor that is killed: what concerns it ends", "[process][processe
   visitor.kill();
   CHECK(down.reaches(1));
   CHECK(error_of(write));
-  CHECK(error_of(read));
+  // Where nothing of the visitor's engine was needed, its payload is here.
+  CHECK((error_of(read) || under_test().one_sided));
   CHECK_FALSE(write.explain().empty());
   kept = {};
   server.destroy();

@@ -6,6 +6,7 @@ const kfx::test::fixture& kfx::test::under_test() {
       .name = "shm",
       .listen = "shm://*",
       .processes = true,
+      .one_sided = true,
   };
   return f;
 }

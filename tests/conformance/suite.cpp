@@ -152,8 +152,23 @@ void eventually(const std::function<bool()>& condition, const char* what) {
   }
 }
 
+namespace {
+
+/// Memory from it outlives it.
+buffer allocated(std::size_t bytes) {
+  static node n(client_options(progress::caller));
+  return n.allocate(bytes, {.huge_pages = false});
+}
+
+}  // namespace
+
 guarded::guarded(std::size_t bytes) : size_(bytes) {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  if (under_test().allocated && bytes != 0) {
+    allocated_ = allocated(bytes);
+    data_ = allocated_.data();
+    return;
+  }
   const std::size_t usable = std::max<std::size_t>((bytes + page - 1) / page, 1) * page;
   mapped_ = usable + 2 * page;
   void* p = ::mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -164,7 +179,11 @@ guarded::guarded(std::size_t bytes) : size_(bytes) {
     throw std::bad_alloc();
 }
 guarded::guarded(guarded&& o) noexcept
-    : base_(std::exchange(o.base_, nullptr)), mapped_(o.mapped_), data_(o.data_), size_(o.size_) {}
+    : base_(std::exchange(o.base_, nullptr)),
+      mapped_(o.mapped_),
+      allocated_(std::move(o.allocated_)),
+      data_(o.data_),
+      size_(o.size_) {}
 guarded::~guarded() {
   if (base_) ::munmap(base_, mapped_);
 }
@@ -173,8 +192,17 @@ bool guarded::all(std::byte b) const {
   return std::all_of(data_, data_ + size_, [b](std::byte x) { return x == b; });
 }
 bool guarded::has(std::byte b) const { return size_ && std::memchr(data_, static_cast<int>(b), size_) != nullptr; }
-void guarded::forbid() const { ::mprotect(base_, mapped_, PROT_NONE); }
+void guarded::forbid() const {
+  if (base_)
+    ::mprotect(base_, mapped_, PROT_NONE);
+  else
+    ::mprotect(data_, size_, PROT_NONE);
+}
 void guarded::allow() const {
+  if (!base_) {
+    ::mprotect(data_, size_, PROT_READ | PROT_WRITE);
+    return;
+  }
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   ::mprotect(base_ + page, mapped_ - 2 * page, PROT_READ | PROT_WRITE);
 }

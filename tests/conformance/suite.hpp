@@ -36,6 +36,8 @@ struct fixture {
   std::string harsh{};     ///< the same, losing its links every few frames; "": this backend keeps its links
   bool processes = false;  ///< other processes reach it
   bool hosts = false;      ///< its addresses name hosts, and plain sockets reach it
+  bool allocated = false;  ///< memory that tests share or send is from node::allocate
+  bool one_sided = false;  ///< a peer's memory is reached while its process is stopped
 
   bool cuts() const { return !harsh.empty(); }
   std::string scheme() const { return listen.substr(0, listen.find(':')); }
@@ -181,7 +183,7 @@ std::error_code error_of(op<T>&& o, const boost::source_location& at = BOOST_CUR
 /// Waits for what only polling can tell. Test thread.
 void eventually(const std::function<bool()>& condition, const char* what);
 
-/// Whole pages between pages that nobody may touch; the usable part ends at one of them.
+/// Whole pages between pages that nobody may touch; the usable part ends at one of them. (Or a buffer of allocate().)
 class guarded {
  public:
   explicit guarded(std::size_t bytes);
@@ -203,6 +205,7 @@ class guarded {
  private:
   std::byte* base_ = nullptr;
   std::size_t mapped_ = 0;
+  buffer allocated_;
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "suite.hpp"
+
+const kfx::test::fixture& kfx::test::under_test() {
+  static const fixture f{
+      .name = "shm_mapped",
+      .listen = "shm://*",
+      .query = "bulk=mapped",
+      .processes = true,
+      .allocated = true,
+      .one_sided = true,
+  };
+  return f;
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "suite.hpp"
+
+const kfx::test::fixture& kfx::test::under_test() {
+  static const fixture f{
+      .name = "shm_ring",
+      .listen = "shm://*",
+      .query = "bulk=ring",
+      .processes = true,
+  };
+  return f;
+}
