@@ -49,7 +49,7 @@ class vector_list {
 void* remote(std::uint64_t address) noexcept { return reinterpret_cast<void*>(static_cast<std::uintptr_t>(address)); }
 
 /// A link that lost its peer, or a peer whose memory is not where it said: given up, and done by frames.
-std::error_code outcome(ssize_t moved, std::size_t wanted) noexcept {
+std::error_code moved_all(ssize_t moved, std::size_t wanted) noexcept {
   return moved == static_cast<ssize_t>(wanted) ? std::error_code() : std::make_error_code(std::errc::connection_reset);
 }
 
@@ -115,8 +115,8 @@ std::error_code neighbour::put(std::uint64_t address, std::span<const const_buff
   here.add(&stamp, sizeof stamp);
   const std::array<iovec, 2> there{iovec{remote(address), bytes},
                                    iovec{remote(pages_ + offsetof(page, done)), sizeof stamp}};
-  return outcome(::process_vm_writev(pid_, here.data(), here.size(), there.data(), there.size(), 0),
-                 bytes + sizeof stamp);
+  return moved_all(::process_vm_writev(pid_, here.data(), here.size(), there.data(), there.size(), 0),
+                   bytes + sizeof stamp);
 }
 
 std::error_code neighbour::get(std::uint64_t address, std::span<const mutable_buffer> into, std::size_t bytes,
@@ -126,8 +126,8 @@ std::error_code neighbour::get(std::uint64_t address, std::span<const mutable_bu
   here.add(&own.busy.stamp, sizeof own.busy.stamp);
   const std::array<iovec, 2> there{iovec{remote(address), bytes},
                                    iovec{remote(pages_ + offsetof(page, zero)), sizeof own.zero}};
-  return outcome(::process_vm_readv(pid_, here.data(), here.size(), there.data(), there.size(), 0),
-                 bytes + sizeof own.zero);
+  return moved_all(::process_vm_readv(pid_, here.data(), here.size(), there.data(), there.size(), 0),
+                   bytes + sizeof own.zero);
 }
 
 double neighbour::time_to_read(std::size_t bytes) const {

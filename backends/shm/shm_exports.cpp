@@ -13,11 +13,11 @@ namespace kfx::shm {
 namespace {
 
 using namespace std::chrono_literals;
-using clock = std::chrono::steady_clock;
+using ticks = std::chrono::steady_clock;
 
 /// An access is over within a tenth of this; a peer that was preempted in the middle of one comes back within it,
 /// mostly, and a stopped one does not.
-constexpr auto patience = 2000us;
+constexpr auto inside_limit = 2000us;
 constexpr auto spinning = 50us;
 /// A buffer that is shared for one access only is worth a message from here on; less moves as well through the ring.
 constexpr std::size_t worth_a_message = 64 * 1024;
@@ -151,9 +151,9 @@ bool export_table::is_inside(backend::direct_key key) const noexcept {
 }
 
 bool export_table::leaves_within(backend::direct_key key, std::chrono::microseconds limit) const noexcept {
-  const auto begin = clock::now();
+  const auto begin = ticks::now();
   while (is_inside(key)) {
-    const auto waited = clock::now() - begin;
+    const auto waited = ticks::now() - begin;
     if (waited > limit) return false;
     if (waited > spinning) ::sched_yield();
   }
@@ -162,10 +162,10 @@ bool export_table::leaves_within(backend::direct_key key, std::chrono::microseco
 
 /// The key is dead and the peer knows, but it may be inside.
 void export_table::settle(const entry& e) noexcept {
-  if (!is_inside(e.key) || leaves_within(e.key, patience) || neighbour_.ended()) return;
+  if (!is_inside(e.key) || leaves_within(e.key, inside_limit) || neighbour_.ended()) return;
   if (!e.cross && e.slab->separate(peer_->busy.at.load(std::memory_order_relaxed), most_bytes)) return;
   // Between its look at the key and the kernel's first instruction for it: nothing here can stop it there.
-  while (!leaves_within(e.key, patience) && !neighbour_.ended()) {
+  while (!leaves_within(e.key, inside_limit) && !neighbour_.ended()) {
   }
 }
 
@@ -197,7 +197,7 @@ void export_table::file_lost(std::uint64_t serial) noexcept {
   native_words::fence();
   // Who is stopped inside finds afterwards that the key is dead, and that what it did may be nothing.
   for (const entry& e : entries_)
-    if (e.key != 0 && e.slab && e.slab->serial() == serial) leaves_within(e.key, patience);
+    if (e.key != 0 && e.slab && e.slab->serial() == serial) leaves_within(e.key, inside_limit);
   tell_lost();
 }
 

@@ -28,7 +28,7 @@ class export_table final : public memory::slab::watcher, public std::enable_shar
 
   result<backend::direct_key> share(mutable_buffer, access rights, backend::sharing);
   /// Returns when the peer is out of that memory and will not come back: at once unless it is in there, within about
-  /// `patience` for what is mapped, whatever the peer does.
+  /// 2 ms and the copy of one access for what is mapped, whatever the peer does.
   void withdraw(backend::direct_key);
   /// All of it, for good.
   void close() noexcept;

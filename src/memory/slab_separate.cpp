@@ -21,7 +21,7 @@
 namespace kfx::memory {
 namespace {
 
-constexpr std::size_t small_page = 4096;
+constexpr std::size_t ordinary_page = 4096;
 
 /// Writes each page with what it holds.
 void make_own(std::byte* from, std::size_t bytes, std::size_t page) noexcept {
@@ -56,7 +56,7 @@ std::size_t slab::spare_bytes() const noexcept { return std::min(size_, 2 * page
 
 bool slab::can_be_handed_out() noexcept {
   if (fd_ < 0 || separated()) return false;
-  if (page_size_ == small_page) return true;
+  if (page_size_ == ordinary_page) return true;
   std::lock_guard lock(mutex_);
   if (spare_) return true;
   constexpr unsigned size_2mb = 21u << 26;
