@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "backends/shm/shm_place.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -18,6 +19,9 @@ namespace kfx::shm {
 namespace {
 
 using kfx::backend::failure;
+
+/// Names that one listener looks at; those that are left are for the next.
+constexpr int most_looks = 1000;
 
 std::string reason() { return std::strerror(errno); }
 
@@ -85,6 +89,26 @@ void drop_directory(const place& p) {
   if (p.own_directory) ::rmdir(p.directory.c_str());  // when it is empty
 }
 
+/// Takes away what killed processes left in a directory that is kfx's own. The lock is held. A socket of another type
+/// is refused by whoever listens there without being noticed, and by nobody when nobody does.
+void sweep(const std::string& directory) {
+  DIR* d = ::opendir(directory.c_str());
+  if (!d) return;
+  int looks = 0;
+  while (const dirent* e = ::readdir(d)) {
+    if (e->d_name[0] == '.') continue;
+    if (++looks > most_looks) break;
+    sockaddr_un a;
+    struct stat st {};
+    const descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!probe || !address_of({directory, e->d_name, true}, a)) continue;
+    if (::lstat(a.sun_path, &st) != 0 || !S_ISSOCK(st.st_mode)) continue;
+    if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&a), sizeof a) != 0 && errno == ECONNREFUSED)
+      ::unlink(a.sun_path);
+  }
+  ::closedir(d);
+}
+
 failure cannot_listen(const place& p, std::error_code code, const std::string& why) {
   return {code, "cannot listen at shm://" + p.path() + ": " + why};
 }
@@ -131,6 +155,7 @@ std::variant<descriptor, failure> listen_at(const place& p) {
     if (p.own_directory && !is_private(p.directory))
       return cannot_listen(p, errc::access_denied, "others than its owner have access to that directory; remove it");
     const directory_lock lock(p.directory);
+    if (lock && p.own_directory) sweep(p.directory);
     if (lock) return bind_locked(p, a);
     if (!p.own_directory) break;
   }

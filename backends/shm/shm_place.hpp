@@ -2,7 +2,8 @@
 #pragma once
 /// @file
 /// Where processes of one host find each other: a unix socket in a directory that is its owner's alone. A killed
-/// process leaves the socket's name behind; whoever finds that nobody answers there takes it away.
+/// process leaves the socket's name behind; whoever finds that nobody answers there takes it away, and whoever listens
+/// next in the user's own directory looks at all names.
 
 #include <optional>
 #include <string>

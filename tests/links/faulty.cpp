@@ -26,3 +26,8 @@ TEST_CASE("a tcp link with delays and refusals", "[links][faulty]") {
   const std::string faults = harmless_faults();
   kfx::test::link_suite({"faulty+tcp://127.0.0.1:0?" + faults, faults}, {.direct = false});
 }
+
+TEST_CASE("a shm link with delays and refusals", "[links][faulty]") {
+  const std::string faults = harmless_faults();
+  kfx::test::link_suite({"faulty+shm://*?" + faults, faults, true}, {.direct = true});
+}

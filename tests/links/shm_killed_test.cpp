@@ -127,8 +127,9 @@ TEST_CASE("a process killed at any moment leaves nothing, and what concerns it e
   CHECK(names_in("/dev/shm", "kfx") == in_memory);
 }
 
-TEST_CASE("the name of a listener that was killed goes with the next visitor", "[links][shm]") {
+TEST_CASE("the name of a listener that was killed goes with the next visitor, or listener", "[links][shm]") {
   run_directory run;
+  const bool visits = GENERATE(true, false);
   const std::string uri = "shm://killed-listener";
   int ready[2];
   REQUIRE(::pipe(ready) == 0);
@@ -150,10 +151,23 @@ TEST_CASE("the name of a listener that was killed goes with the next visitor", "
   CHECK(names_in(std::string(run.path) + "/kfx").size() == 1);
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
-  bool refused = false;
-  shm.connect(context, at, [&](auto outcome) { refused = std::holds_alternative<backend::failure>(outcome); });
-  io.run();
-  CHECK(refused);
+  if (visits) {
+    bool refused = false;
+    shm.connect(context, at, [&](auto outcome) { refused = std::holds_alternative<backend::failure>(outcome); });
+    io.run();
+    CHECK(refused);
+  } else {
+    unsigned strangers = 0;
+    auto another =
+        shm.listen(context, *backend::uri::parse("shm://another", &why), [&](backend::channel) { ++strangers; });
+    auto third = shm.listen(context, *backend::uri::parse("shm://third", &why), [](backend::channel) {});
+    CHECK(names_in(std::string(run.path) + "/kfx") == std::set<std::string>{"another", "third"});
+    io.poll();
+    CHECK(strangers == 0);
+    another = backend::failure{};
+    third = backend::failure{};
+    io.run_for(100ms);
+  }
   CHECK(names_in(run.path).empty());
   ::close(ready[0]);
   ::close(ready[1]);
