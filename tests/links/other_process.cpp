@@ -41,6 +41,11 @@ bool heard(backend::link& link) {
 
 }  // namespace
 
+std::size_t rounds(std::size_t normal) {
+  const char* set = std::getenv("KFX_TEST_ROUNDS");
+  return set ? std::strtoull(set, nullptr, 10) : normal;
+}
+
 other_process::other_process(const std::string& query, std::function<void(backend::link&)> part,
                              const std::function<bool()>& before)
     : context_{io_, std::string(32, 'b'), "host", "process", options_} {

@@ -13,6 +13,9 @@
 
 namespace kfx::test {
 
+/// How often something is repeated: KFX_TEST_ROUNDS, or so often.
+std::size_t rounds(std::size_t normal);
+
 /// Forks; the child connects to the parent's listener, runs `part` with its end of the link, and ends without a word.
 /// The parent has the other end. Only for programs that have one thread at that moment.
 class other_process {

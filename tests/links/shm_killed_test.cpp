@@ -21,11 +21,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::size_t rounds(std::size_t normal) {
-  const char* set = std::getenv("KFX_TEST_ROUNDS");
-  return set ? std::strtoull(set, nullptr, 10) : normal;
-}
-
 std::set<std::string> names_in(const std::string& directory, const std::string& with = "") {
   std::set<std::string> names;
   DIR* d = ::opendir(directory.c_str());

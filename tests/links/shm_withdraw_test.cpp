@@ -19,11 +19,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::size_t rounds(std::size_t normal) {
-  const char* set = std::getenv("KFX_TEST_ROUNDS");
-  return set ? std::strtoull(set, nullptr, 10) : normal;
-}
-
 constexpr std::size_t buffer_bytes = mib;
 constexpr std::size_t piece = 256 * 1024;
 
