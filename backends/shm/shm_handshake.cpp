@@ -172,7 +172,7 @@ bool give(const half_made& h) {
 }  // namespace
 
 asio::awaitable<exchanged> exchange_memory(asio::io_context& io, descriptor socket, std::string name, bool connecting,
-                                         bulk way) {
+                                           bulk way) {
   half_made h;
   h.parts.socket = std::move(socket);
   h.parts.name = std::move(name);

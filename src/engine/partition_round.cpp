@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "engine/crowd.hpp"
 #include "engine/futex.hpp"
 #include "engine/partition.hpp"
 
@@ -213,7 +214,10 @@ bool partition::wait_for(op_state& o, std::int64_t until) {
   drivers_.fetch_add(1, std::memory_order_relaxed);
   std::int64_t now = now_ns();
   std::int64_t quiet_since = now;
+  crowd& others = crowd_of_thread();
+  others.slept();
   bool done = false;
+  bool alone = true;
   unsigned refused = 0;
   for (unsigned round = 0; !(done = o.is_done()); ++round) {
     bool moved = false;
@@ -226,12 +230,18 @@ bool partition::wait_for(op_state& o, std::int64_t until) {
     } else {
       cpu_relax();
     }
-    if (moved || round % 16 == 0) now = now_ns();
-    if (moved) quiet_since = now;
+    if (moved) {
+      quiet_since = now = now_ns();
+      others.slept();
+    } else if (round % 16 == 0) {
+      now = now_ns();
+      alone = !others.around(now);
+    }
     if (now >= until) break;
-    if (now - quiet_since > spin) {
+    if (now - quiet_since > (alone ? spin : 0)) {
       block_on(o, until);
       quiet_since = now = now_ns();
+      others.slept();
     }
   }
   drivers_.fetch_sub(1, std::memory_order_relaxed);

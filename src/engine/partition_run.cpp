@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <string>
 
+#include "engine/crowd.hpp"
 #include "engine/partition.hpp"
 #include "engine/pools.hpp"
 
@@ -213,21 +214,25 @@ void partition::leader_loop(engine_thread& t) {
   const std::int64_t most = std::chrono::nanoseconds(host_.settings().spin).count();
   std::int64_t budget = most;
   std::int64_t busy_at = now_ns();
+  crowd& others = crowd_of_thread();
   while (!stopping_.load(std::memory_order_relaxed) && leader_.load(std::memory_order_relaxed) == &t) {
     if (drivers_.load(std::memory_order_relaxed) > 0 && !work_ready_.load(std::memory_order_relaxed)) {
       nap();
+      others.slept();
       continue;
     }
     if (poll(true) != 0 || work_ready_.load(std::memory_order_relaxed)) {
       busy_at = now_ns();
+      others.slept();
       continue;
     }
     const std::int64_t now = now_ns();
-    if (now - busy_at < budget) {
+    if (!others.around(now) && now - busy_at < budget) {
       cpu_relax();
       continue;
     }
     sleep(INT64_MAX);
+    others.slept();
     // A short sleep would have been cheaper as a spin, a long one shows that spinning does not pay.
     busy_at = now_ns();
     budget = busy_at - now < 4 * most ? most : budget / 2;

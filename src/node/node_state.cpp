@@ -16,6 +16,7 @@
 #include "base/host_id.hpp"
 #include "base/random.hpp"
 #include "cm/settings.hpp"
+#include "engine/crowd.hpp"
 #include "memory/slab.hpp"
 
 namespace kfx::detail {
@@ -266,16 +267,24 @@ void node_state::run(clock::time_point until) {
   runners_.fetch_add(1);
   for (const auto& p : partitions_) p->enter_run();
   clock::time_point busy_at = clock::now();
+  engine::crowd& others = engine::crowd_of_thread();
+  others.slept();
   while (!stop_.load()) {
     const std::size_t n = poll();
     const clock::time_point now = clock::now();
     if (now >= until) break;
-    if (n != 0) busy_at = now;
-    if (now - busy_at < options_.spin) {
+    if (n != 0) {
+      busy_at = now;
+      others.slept();
+      continue;
+    }
+    const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
+    if (!others.around(ns) && now - busy_at < options_.spin) {
       engine::cpu_relax();
       continue;
     }
     sleep(until);
+    others.slept();
     // What woke it is polled for before it sleeps again, without a spin: that had its chance.
   }
   for (const auto& p : partitions_) p->leave_run();

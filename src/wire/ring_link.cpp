@@ -177,8 +177,8 @@ bool ring_link::poll_prelude(backend::frame_sink& sink, polled& out) {
 backend::link::polled ring_link::poll(backend::frame_sink& sink, unsigned budget) {
   polled out;
   out.unsent = false;
-  const bool plain = !armed_ && !closed_ && !error_ && sent_.empty() && lent_ == returned_ &&
-                     (!memory_ || memory_->idle());
+  const bool plain =
+      !armed_ && !closed_ && !error_ && sent_.empty() && lent_ == returned_ && (!memory_ || memory_->idle());
   if ((!plain || ++empty_polls_ >= ask_after_peer) && !poll_prelude(sink, out)) return out;
   const bool gone = peer_gone_;
   bool took = false;
