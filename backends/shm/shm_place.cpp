@@ -138,8 +138,10 @@ std::variant<place, failure> place_of(const kfx::backend::uri& u) {
     return failure{errc::bad_uri, u.to_string() + ": write shm://name or shm:///absolute/path"};
   if (!u.path.empty()) {
     const auto slash = u.path.rfind('/');
-    const std::string directory = slash == std::string::npos ? "" : "/" + u.path.substr(0, slash);
-    return place{directory, slash == std::string::npos ? u.path : u.path.substr(slash + 1), false};
+    std::string directory = slash == std::string::npos ? "" : "/" + u.path.substr(0, slash);
+    // A printed address of a name: the directory may have gone with its last name, and is made again.
+    const bool own = directory == users_directory();
+    return place{std::move(directory), slash == std::string::npos ? u.path : u.path.substr(slash + 1), own};
   }
   if (u.host.find('/') != std::string::npos || u.host[0] == '.')
     return failure{errc::bad_uri, u.to_string() + ": a name has no '/' and does not begin with '.'"};
