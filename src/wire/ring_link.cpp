@@ -144,7 +144,7 @@ std::error_code ring_link::flush(backend::frame_sink& sink) {
   if (lent_ != returned_) push_bodies();
   if (unrung_) ring_bell();
   sent_.drain([&](backend::cookie id, std::error_code) { sink.on_sent(id); });
-  if (memory_) memory_->report(sink);
+  if (memory_used_) report_memory(sink);
   if (!closed_ && writer_.broken() && !error_) error_ = errc::protocol_error;
   return error_;
 }
@@ -152,6 +152,13 @@ std::error_code ring_link::flush(backend::frame_sink& sink) {
 void ring_link::peer_ended() noexcept {
   empty_polls_ = 0;
   if (!peer_gone_) peer_gone_ = !pair_->awake();
+}
+
+void ring_link::report_memory(backend::frame_sink& sink) {
+  memory_used_ = false;
+  if (!memory_) return;
+  memory_->report(sink);
+  memory_used_ |= !memory_->idle();
 }
 
 /// What is not the case in most polls.
@@ -164,7 +171,7 @@ bool ring_link::poll_prelude(backend::frame_sink& sink, polled& out) {
   out.error = closed_ ? reset() : error_;
   if (out.error) return false;
   sent_.drain([&](backend::cookie id, std::error_code) { sink.on_sent(id); });
-  if (memory_) memory_->report(sink);
+  report_memory(sink);
   if (lent_ != returned_) {
     push_bodies();
     if (unrung_) ring_bell();
@@ -177,8 +184,7 @@ bool ring_link::poll_prelude(backend::frame_sink& sink, polled& out) {
 backend::link::polled ring_link::poll(backend::frame_sink& sink, unsigned budget) {
   polled out;
   out.unsent = false;
-  const bool plain =
-      !armed_ && !closed_ && !error_ && sent_.empty() && lent_ == returned_ && (!memory_ || memory_->idle());
+  const bool plain = !armed_ && !closed_ && !error_ && sent_.empty() && lent_ == returned_ && !memory_used_;
   if ((!plain || ++empty_polls_ >= ask_after_peer) && !poll_prelude(sink, out)) return out;
   const bool gone = peer_gone_;
   bool took = false;

@@ -32,7 +32,10 @@ class ring_link final : public backend::link {
   polled poll(backend::frame_sink&, unsigned budget) override;
   bool quiesce(backend::cookie) override;
   void divert() override { landing_ = {}; }
-  backend::remote_memory* direct() noexcept override { return memory_; }
+  backend::remote_memory* direct() noexcept override {
+    memory_used_ = true;
+    return memory_;
+  }
   backend::wait_handle arm() override;
   void close() override;
   std::string describe() const override { return pair_->describe(); }
@@ -62,6 +65,7 @@ class ring_link final : public backend::link {
   void ring_bell() noexcept;
   void peer_ended() noexcept;
   void tell_room() noexcept;
+  void report_memory(backend::frame_sink&);
   bool poll_prelude(backend::frame_sink&, polled&);
 
   /// One step of receiving; false ends the poll.
@@ -74,6 +78,7 @@ class ring_link final : public backend::link {
 
   const std::unique_ptr<backend::ring_pair> pair_;
   backend::ring_memory* const memory_;  ///< the pair's, or null
+  bool memory_used_ = false;            ///< something may have ended there that was not reported
   backend::link_caps caps_;
   basic_ring_writer<ring_words> writer_;
   basic_ring_reader<ring_words> reader_;
