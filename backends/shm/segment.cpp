@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/mapped_twice.hpp"
+
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010  // Linux 5.1
 #endif
@@ -30,10 +32,13 @@ mapping::mapping(int fd, std::size_t bytes, bool writable) noexcept : bytes_(byt
   // A child must not write into rings that its parent uses.
   ::madvise(p, bytes, MADV_DONTFORK);
   data_ = static_cast<std::byte*>(p);
+  base::mapped(p, bytes, fd);
 }
 
 mapping::~mapping() {
-  if (data_) ::munmap(data_, bytes_);
+  if (!data_) return;
+  base::unmapped(data_);
+  ::munmap(data_, bytes_);
 }
 
 std::optional<shared_pages> make_shared_pages(std::size_t bytes, bool writable, std::string& why) {

@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-namespace kfx::base::detail {
+namespace kfx::base::fences {
 namespace {
 
 long membarrier(int command) noexcept { return syscall(SYS_membarrier, command, 0, 0); }
@@ -27,4 +27,4 @@ void heavy_fence_by_kernel() noexcept {
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-}  // namespace kfx::base::detail
+}  // namespace kfx::base::fences

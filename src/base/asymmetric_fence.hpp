@@ -10,14 +10,14 @@
 
 namespace kfx::base {
 
-namespace detail {
+namespace fences {
 extern const bool have_membarrier;
 void heavy_fence_by_kernel() noexcept;
-}  // namespace detail
+}  // namespace fences
 
 /// The frequent side, between its store and its load.
 inline void light_fence() noexcept {
-  if (detail::have_membarrier) [[likely]]
+  if (fences::have_membarrier) [[likely]]
     std::atomic_signal_fence(std::memory_order_seq_cst);
   else
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -27,8 +27,8 @@ inline void light_fence() noexcept {
 /// of a `light_fence` that it has passed is visible here, and whatever it loads behind one that it has yet to pass
 /// sees what this thread stored before.
 inline void heavy_fence() noexcept {
-  if (detail::have_membarrier)
-    detail::heavy_fence_by_kernel();
+  if (fences::have_membarrier)
+    fences::heavy_fence_by_kernel();
   else
     std::atomic_thread_fence(std::memory_order_seq_cst);
 }

@@ -6,20 +6,25 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/mapped_twice.hpp"
+
 namespace kfx::wire {
 
 struct ring_words {
   /// How far a reader is, in a page of its own.
   using count = std::uint64_t;
 
-  static std::uint64_t load(const count& c) noexcept { return __atomic_load_n(&c, __ATOMIC_ACQUIRE); }
-  static void store(count& c, std::uint64_t v) noexcept { __atomic_store_n(&c, v, __ATOMIC_RELEASE); }
-  static std::uint64_t load(const std::byte* line) noexcept {
-    return __atomic_load_n(reinterpret_cast<const std::uint64_t*>(line), __ATOMIC_ACQUIRE);
+  static std::uint64_t load(const count& c) noexcept {
+    const std::uint64_t v = __atomic_load_n(&c, __ATOMIC_ACQUIRE);
+    base::acquires(&c);
+    return v;
   }
-  static void store(std::byte* line, std::uint64_t v) noexcept {
-    __atomic_store_n(reinterpret_cast<std::uint64_t*>(line), v, __ATOMIC_RELEASE);
+  static void store(count& c, std::uint64_t v) noexcept {
+    base::releases(&c);
+    __atomic_store_n(&c, v, __ATOMIC_RELEASE);
   }
+  static std::uint64_t load(const std::byte* line) noexcept { return load(*reinterpret_cast<const count*>(line)); }
+  static void store(std::byte* line, std::uint64_t v) noexcept { store(*reinterpret_cast<count*>(line), v); }
   /// A zero that the next `store` of a line makes visible.
   static void clear(std::byte* line) noexcept {
     __atomic_store_n(reinterpret_cast<std::uint64_t*>(line), std::uint64_t{0}, __ATOMIC_RELAXED);
