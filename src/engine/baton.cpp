@@ -29,10 +29,20 @@ bool baton::try_take() noexcept {
 void baton::take_away() noexcept {
   patience_ = now() - given_at_ < worth_it ? std::min(2 * patience_, most_patience) : first_patience;
   in_a_row_ = 0;
+  const gift* const g = owner_.load(std::memory_order_relaxed);
   owner_.store(nullptr, std::memory_order_relaxed);
   base::heavy_fence();
-  for (unsigned spins = 0; inside_.load(std::memory_order_acquire) != 0; ++spins)
+  for (unsigned spins = 0; g->inside.load(std::memory_order_acquire) != 0; ++spins)
     spins < 128 ? cpu_relax() : void(sched_yield());
+}
+
+/// Null: it was given to too many.
+baton::gift* baton::gift_for(const void* thread) noexcept {
+  for (gift& g : gifts_) {
+    if (!g.thread) g.thread = thread;
+    if (g.thread == thread) return &g;
+  }
+  return nullptr;
 }
 
 void baton::wait() noexcept {
@@ -53,9 +63,10 @@ void baton::let_go() noexcept {
   const void* const me = this_thread();
   in_a_row_ = last_ == me ? in_a_row_ + 1 : 0;
   last_ = me;
-  if (in_a_row_ >= patience_) {
+  gift* const g = in_a_row_ >= patience_ ? gift_for(me) : nullptr;
+  if (g) {
     given_at_ = now();
-    owner_.store(me, std::memory_order_relaxed);
+    owner_.store(g, std::memory_order_release);
     std::uint32_t mine = held;
     if (word_.compare_exchange_strong(mine, given, std::memory_order_seq_cst)) return;
     owner_.store(nullptr, std::memory_order_relaxed);  // somebody waits for it
