@@ -100,10 +100,14 @@ void add(std::atomic<T>& counter, T by) noexcept {
 }
 }  // namespace
 
-/// Driving progress; not in handlers, which are never held up.
-void partition::wait_for_room() {
-  while (outstanding_.load() + waiting_.load() >= max_ops_ && !handler_of_thread)
+/// A place among `max_ops`. Waits for it, driving progress; not in handlers, which are never held up.
+void partition::take_room() {
+  for (;;) {
+    waiting_.fetch_add(1);
+    if (under_way() <= max_ops_ || handler_of_thread) return;
+    waiting_.fetch_sub(1);
     if (poll(false) == 0) sched_yield();
+  }
 }
 
 std::uint32_t partition::publish(op_state& o, std::uint32_t also) {
@@ -203,7 +207,10 @@ void partition::submit_fresh(op_state& o) {
   if (!baton_.try_lock()) {
     o.bits.store(o.bits.load(std::memory_order_relaxed) | detail::op_fresh | detail::op_queued,
                  std::memory_order_relaxed);
-    if (o.options & opt_user) waiting_.fetch_add(1, std::memory_order_relaxed);
+    if ((o.options & (opt_user | opt_waiting)) == opt_user) {
+      o.options |= opt_waiting;
+      waiting_.fetch_add(1, std::memory_order_relaxed);
+    }
     return push(o);
   }
   drain();
@@ -240,6 +247,10 @@ void partition::start(op_state& o) {
   if (o.options & opt_user) {
     o.options |= opt_counted;
     add(outstanding_, std::uint32_t{1});
+    if (o.options & opt_waiting) {
+      o.options &= ~opt_waiting;
+      waiting_.fetch_sub(1, std::memory_order_relaxed);
+    }
   }
   o.owner->start(o);
 }
@@ -284,7 +295,6 @@ void partition::dispatch(op_state& o) {
   constexpr std::uint32_t wishes = detail::op_fresh | detail::op_cancel | detail::op_command | detail::op_told;
   constexpr std::uint32_t gone = detail::op_user_gone | detail::op_engine_gone;
   std::uint32_t bits = o.bits.load(std::memory_order_acquire);
-  if ((bits & detail::op_fresh) && (o.options & opt_user)) waiting_.fetch_sub(1, std::memory_order_relaxed);
   if ((bits & (wishes | detail::op_engine_gone)) == detail::op_fresh) {
     // The usual case. Nobody but this thread gives up the engine's part of it, so it may leave the queue at once.
     if (o.bits.compare_exchange_strong(bits, bits & ~(detail::op_fresh | detail::op_queued))) return start(o);

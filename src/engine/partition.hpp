@@ -44,13 +44,18 @@ class partition final : public std::enable_shared_from_this<partition> {
   void submit_fresh(detail::op_state&);
   /// An op_state that counts against max_ops when `user`; waits (driving) for room unless in a handler.
   detail::op_state* make_op(detail::verb kind, bool user) {
-    if (user && outstanding_.load(std::memory_order_relaxed) + waiting_.load(std::memory_order_relaxed) >= max_ops_)
-      wait_for_room();
+    // Far from the limit it is enough to count an op when it starts: so many threads do not submit at once.
+    constexpr std::size_t near = 256;
+    const bool exactly = user && under_way() + near >= max_ops_;
+    if (exactly) take_room();
     detail::op_state* o = allocate_op();
-    if (!o) return nullptr;
+    if (!o) {
+      if (exactly) waiting_.fetch_sub(1, std::memory_order_relaxed);
+      return nullptr;
+    }
     o->home = this;
     o->kind = kind;
-    if (user) o->options = opt_user;
+    if (user) o->options = exactly ? opt_user | opt_waiting : std::uint32_t{opt_user};
     return o;
   }
   /// Hands back a message whose holder said what its answer is.
@@ -161,7 +166,10 @@ class partition final : public std::enable_shared_from_this<partition> {
     std::atomic<std::uint64_t> serial{0};  ///< odd: it runs a handler
   };
 
-  void wait_for_room();
+  void take_room();
+  std::size_t under_way() const noexcept {
+    return std::size_t{outstanding_.load(std::memory_order_relaxed)} + waiting_.load(std::memory_order_relaxed);
+  }
   void push(detail::op_state&);
   void start(detail::op_state&);
   void submitted(bool busy);
@@ -233,7 +241,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   baton baton_;
   base::mpsc_stack<detail::op_state, &detail::op_state::next> submissions_;
   std::atomic<std::uint32_t> outstanding_{0};  ///< users' ops; changed with the baton
-  std::atomic<std::uint32_t> waiting_{0};      ///< of them, those in the submission queue
+  std::atomic<std::uint32_t> waiting_{0};      ///< of them, those that are about to start (opt_waiting)
 
   std::vector<std::shared_ptr<session>> sessions_;
   std::vector<std::shared_ptr<session>> leaving_;  ///< removed while handlers of theirs run

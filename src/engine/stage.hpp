@@ -39,6 +39,7 @@ enum option : std::uint32_t {
   opt_flushing = 1u << 29,       ///< direct: the flush after its last put was asked for
   opt_running = 1u << 28,        ///< counted in its lane's framed_running or direct_running
   opt_answer = 1u << 27,         ///< goes with the answers of its lane, without a credit
+  opt_waiting = 1u << 31,        ///< counts as one that is about to start
   opt_by_ack = 1u << 30,         ///< message: its sender takes the ack for success; result: goes ahead of that ack
 };
 
