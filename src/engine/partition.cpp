@@ -249,7 +249,7 @@ void partition::start(op_state& o) {
     add(outstanding_, std::uint32_t{1});
     if (o.options & opt_waiting) {
       o.options &= ~opt_waiting;
-      waiting_.fetch_sub(1, std::memory_order_relaxed);
+      waiting_.fetch_sub(1, std::memory_order_release);
     }
   }
   o.owner->start(o);

@@ -167,8 +167,10 @@ class partition final : public std::enable_shared_from_this<partition> {
   };
 
   void take_room();
+  /// One that starts meanwhile is counted twice rather than not at all: it leaves `waiting_` last.
   std::size_t under_way() const noexcept {
-    return std::size_t{outstanding_.load(std::memory_order_relaxed)} + waiting_.load(std::memory_order_relaxed);
+    const std::size_t waiting = waiting_.load(std::memory_order_acquire);
+    return waiting + outstanding_.load(std::memory_order_relaxed);
   }
   void push(detail::op_state&);
   void start(detail::op_state&);
