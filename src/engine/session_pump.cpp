@@ -47,12 +47,6 @@ lane_queue& session::list_of(const op_state& o) {
   }
 }
 
-void session::move_to_wire(op_state& o, std::uint8_t stage) {
-  if (o.options & opt_listed) list_of(o).remove(o);
-  o.stage = stage;
-  wire_.push_back(o);
-}
-
 void session::enqueue(op_state& o) { enqueue_inline(o); }
 
 void session::express(op_state& o) {
@@ -128,7 +122,7 @@ bool session::emit_express() {
       --inbound_;
     }
     o->options |= opt_emitted;
-    move_to_wire(*o, stage_wire);
+    move_to_wire(*o);
   }
   return true;
 }
@@ -201,7 +195,6 @@ void session::pump() {
     room = !express_.head || emit_express();
   }
   blocked_ = !room;
-  if (blocked_) home->make_dirty(*this);
 }
 
 void session::send_all() {

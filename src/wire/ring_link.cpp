@@ -196,7 +196,7 @@ backend::link::polled ring_link::poll(backend::frame_sink& sink, unsigned budget
   } else if (gone && !out.error && !closed_) {
     die(out, reset());
   }
-  out.partial |= bulk_left_ != 0;
+  out.partial = took && bulk_left_ != 0;
   return out;
 }
 
