@@ -2,7 +2,8 @@
 #include "engine/baton.hpp"
 
 #include <algorithm>
-#include <chrono>
+
+#include "engine/partition.hpp"
 
 namespace kfx::engine {
 namespace {
@@ -10,9 +11,11 @@ namespace {
 /// A gift that lasted shorter was a mistake: taking it away cost more than it saved.
 constexpr std::int64_t worth_it = 1'000'000;
 
-std::int64_t now() noexcept {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
+void pause(unsigned spins) noexcept {
+  if (spins < 128)
+    cpu_relax();
+  else
+    sched_yield();
 }
 
 }  // namespace
@@ -27,13 +30,12 @@ bool baton::try_take() noexcept {
 
 /// With `word_` held.
 void baton::take_away() noexcept {
-  patience_ = now() - given_at_ < worth_it ? std::min(2 * patience_, most_patience) : first_patience;
+  patience_ = now_ns() - given_at_ < worth_it ? std::min(2 * patience_, most_patience) : first_patience;
   in_a_row_ = 0;
   const gift* const g = owner_.load(std::memory_order_relaxed);
   owner_.store(nullptr, std::memory_order_relaxed);
   base::heavy_fence();
-  for (unsigned spins = 0; g->inside.load(std::memory_order_acquire) != 0; ++spins)
-    spins < 128 ? cpu_relax() : void(sched_yield());
+  for (unsigned spins = 0; g->inside.load(std::memory_order_acquire) != 0; ++spins) pause(spins);
 }
 
 /// Null: it was given to too many.
@@ -55,7 +57,7 @@ void baton::wait() noexcept {
       if (seen & given) take_away();
       return;
     }
-    spins < 128 ? cpu_relax() : void(sched_yield());
+    pause(spins);
   }
 }
 
@@ -65,7 +67,7 @@ void baton::let_go() noexcept {
   last_ = me;
   gift* const g = in_a_row_ >= patience_ ? gift_for(me) : nullptr;
   if (g) {
-    given_at_ = now();
+    given_at_ = now_ns();
     owner_.store(g, std::memory_order_release);
     std::uint32_t mine = held;
     if (word_.compare_exchange_strong(mine, given, std::memory_order_seq_cst)) return;

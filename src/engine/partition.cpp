@@ -263,14 +263,9 @@ void partition::release_and_wake(bool restless) {
     baton_.unlock();
     if (must_wake) wake();
     if (submissions_.empty() || !baton_.try_lock()) return;
-    restless = settle_submitted();
+    drain();
+    restless = settle_down();
   }
-}
-
-bool partition::settle_submitted() {
-  drain();
-  flush_dirty();
-  return sleeping_.load(std::memory_order_relaxed) != 0 && settle_down();
 }
 
 void partition::drain() {

@@ -180,22 +180,24 @@ class partition final : public std::enable_shared_from_this<partition> {
       baton_.unlock();
       // Whoever takes the baton now takes what was submitted meanwhile as well.
       if (submissions_.empty() || !baton_.try_lock()) return;
-      restless = settle_submitted();
+      drain();
+      restless = settle_down();
     }
     release_and_wake(restless);
   }
   bool nobody_sleeps() const noexcept {
     return sleeping_.load(std::memory_order_relaxed) == 0 && !napping_.load(std::memory_order_relaxed);
   }
-  bool settle_submitted();
   void release_and_wake(bool restless);
   /// For somebody who does not come back soon. If the engine's own thread sleeps, nobody else would send what is ready
   /// or look at links that a poll disarmed.
-  void leave() {
+  void leave() { release(settle_down()); }
+  /// Sends what is ready and, for one that sleeps, arms what was polled. True: a link is left that must be polled.
+  bool settle_down() {
     flush_dirty();
-    release(sleeping_.load(std::memory_order_relaxed) != 0 && settle_down());
+    return sleeping_.load(std::memory_order_relaxed) != 0 && arm_for_sleeper();
   }
-  bool settle_down();
+  bool arm_for_sleeper();
   void drain();
   void dispatch(detail::op_state&);
   static void tell_elsewhere(op_id, bool ok);
@@ -204,7 +206,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::size_t look();
   void end_round(std::size_t frames);
   std::size_t run_ready();
-  bool run_one(std::int64_t& now, bool first);
+  bool run_one(std::int64_t& now, bool only);
   void handler_begins() noexcept;
   void handler_ends() noexcept;
   std::uint32_t in_handlers() const noexcept { return static_cast<std::uint32_t>(handlers_.load()); }

@@ -99,13 +99,8 @@ void partition::look_around() {
     n += got;
     if (got != 0 && s.watched_fd >= 0 && !exposed_.load(std::memory_order_relaxed) && ++s.busy_polls > stays_hot)
       unwatch_link(s);
-    if (got == 0 && ++s.cold_polls > 200) [[unlikely]] {
-      if ((hot_.size() > 8 || s.cold_polls > 4000) && cool(s)) {
-        drop_hot(i);
-        continue;
-      }
-    }
-    if (!s.link()) {
+    const bool cold = got == 0 && ++s.cold_polls > (hot_.size() > 8 ? 200u : 4000u);
+    if (!s.link() || (cold && cool(s))) {
       drop_hot(i);
       continue;
     }
@@ -157,8 +152,7 @@ void partition::hand_back() {
   leave();
 }
 
-/// Sends what is ready and, for one that sleeps, arms what was polled. True: a link is left that must be polled.
-bool partition::settle_down() {
+bool partition::arm_for_sleeper() {
   cool_all();
   return !hot_.empty();
 }

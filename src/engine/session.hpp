@@ -215,7 +215,7 @@ class session final : public detail::peer_state,
   void enqueue(detail::op_state&);
   void enqueue_inline(detail::op_state&);
   lane_queue& list_of(const detail::op_state&);
-  void move_to_wire(detail::op_state&, std::uint8_t stage);
+  void move_to_wire(detail::op_state&);
   void emitted_whole(detail::op_state&);
   /// Neither repeats nor results nor ops.
   bool nothing_waits() const noexcept {
@@ -241,7 +241,8 @@ class session final : public detail::peer_state,
   bool put_frame(wire::head h, std::span<const std::uint64_t> ext, std::span<const const_buffer> body,
                  std::uint64_t body_bytes, detail::op_state* owner);
   bool put_small(wire::head h, const_buffer first, const_buffer second);
-  void put_ack(wire::head&) noexcept;
+  std::uint32_t next_ack() const noexcept;
+  void told(std::uint32_t ack) noexcept;
   std::byte* space(std::size_t bytes);
   void commit_window();
   bool log(const tx_entry&);

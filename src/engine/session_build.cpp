@@ -38,9 +38,7 @@ bool session::put_frame(wire::head h, std::span<const std::uint64_t> ext, std::s
                         std::uint64_t body_bytes, op_state* owner) {
   h.words = static_cast<std::uint8_t>(4 + ext.size());
   h.length = static_cast<std::uint32_t>(h.head_bytes() + body_bytes);
-  // Success must not be acknowledged before the failures that go ahead of it: until then an ack says nothing.
-  const bool silent = mute();
-  h.ack = silent ? rx_taken_ - wire::says_nothing : ack_value();
+  h.ack = next_ack();
   std::byte head_bytes[wire::max_head];
   const bool in_place = body_bytes <= copy_limit;
   std::byte* p = in_place ? space(h.length) : head_bytes;
@@ -61,10 +59,7 @@ bool session::put_frame(wire::head h, std::span<const std::uint64_t> ext, std::s
     unsent_ = true;
     home->make_dirty(*this);
   }
-  if (!silent) {
-    rx_told_ = h.ack;
-    ack_urgent_ &= h.ack != rx_taken_;
-  }
+  told(h.ack);
   return true;
 }
 

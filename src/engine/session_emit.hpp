@@ -36,13 +36,15 @@ KFX_HOT std::byte* session::space(std::size_t bytes) {
 }
 
 /// Success must not be acknowledged before the failures that go ahead of it: until then an ack says nothing.
-KFX_HOT void session::put_ack(wire::head& h) noexcept {
-  if (mute()) {
-    h.ack = rx_taken_ - wire::says_nothing;
-    return;
-  }
-  rx_told_ = h.ack = ack_value();
-  ack_urgent_ &= h.ack != rx_taken_;
+KFX_HOT std::uint32_t session::next_ack() const noexcept {
+  return mute() ? rx_taken_ - wire::says_nothing : ack_value();
+}
+
+/// The link has taken a frame with it.
+KFX_HOT void session::told(std::uint32_t ack) noexcept {
+  if (mute()) return;
+  rx_told_ = ack;
+  ack_urgent_ &= ack != rx_taken_;
 }
 
 /// Head and body side by side in the link's window, whose memory is only written, in ascending order.
@@ -50,7 +52,8 @@ KFX_HOT bool session::put_small(wire::head h, const_buffer first, const_buffer s
   h.length = static_cast<std::uint32_t>(wire::head_size + first.size() + second.size());
   std::byte* p = space(h.length);
   if (!p) return false;
-  put_ack(h);
+  h.ack = next_ack();
+  told(h.ack);
   wire::put(p, h);
   p += wire::head_size;
   if (!first.empty()) std::memcpy(p, first.data(), first.size());
@@ -159,6 +162,12 @@ KFX_HOT session::emitted session::emit(lane_queue& q, detail::op_state& o) {
   return emit_request(q, o);
 }
 
+KFX_HOT void session::move_to_wire(detail::op_state& o) {
+  if (o.options & opt_listed) list_of(o).remove(o);
+  o.stage = stage_wire;
+  wire_.push_back(o);
+}
+
 /// Its last frame is built.
 KFX_HOT void session::emitted_whole(detail::op_state& o) {
   o.options |= opt_emitted;
@@ -167,29 +176,23 @@ KFX_HOT void session::emitted_whole(detail::op_state& o) {
     o.options &= ~opt_credit;
     --inbound_;
   }
-  if (o.options & opt_listed) list_of(o).remove(o);
-  o.stage = stage_wire;
-  wire_.push_back(o);
+  move_to_wire(o);
   if (o.unacked == 0) settle(o);
 }
 
 KFX_HOT void session::enqueue_inline(detail::op_state& o) {
   lane_queue& q = queue(o.lane, o.options & opt_answer);
   // Nothing is ahead of it. (What a handler asks for goes with its answer, when it returned.)
-  const bool now = q.empty() && link_ && !blocked_ && nothing_waits() && handler_of_thread != home.get();
-  if (now) {
-    const emitted r = emit(q, o);
+  const bool first = q.empty();
+  emitted r = emitted::more;
+  if (first && link_ && !blocked_ && nothing_waits() && handler_of_thread != home.get()) {
+    r = emit(q, o);
     if (r == emitted::all) return emitted_whole(o);
     blocked_ |= r == emitted::blocked;
-    o.stage = stage_queued;
-    q.push_back(o);
-    if (r != emitted::held) wake(q);
-    return;
   }
   o.stage = stage_queued;
-  const bool was_empty = q.empty();
   q.push_back(o);
-  if (was_empty) wake(q);
+  if (first && r != emitted::held) wake(q);
 }
 
 #undef KFX_HOT

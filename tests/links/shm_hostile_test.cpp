@@ -2,7 +2,6 @@
 /// @file
 /// What a peer may say over its socket and in its pages, and what comes of it: the end of its own link.
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -16,6 +15,7 @@
 #include "backends/shm/shm_imports.hpp"
 #include "backends/shm/shm_page.hpp"
 #include "links/link_bench.hpp"
+#include "support/open_files.hpp"
 #include "wire/ring_link.hpp"
 
 using namespace kfx;
@@ -24,14 +24,6 @@ using namespace std::chrono_literals;
 using shm::control;
 
 namespace {
-
-std::size_t open_files() {
-  std::size_t n = 0;
-  DIR* d = ::opendir("/proc/self/fd");
-  while (::readdir(d)) ++n;
-  ::closedir(d);
-  return n;
-}
 
 /// A memory file; `seals` < 0: none can be added.
 shm::descriptor file(std::size_t bytes, int seals = F_SEAL_SHRINK | F_SEAL_GROW) {

@@ -2,7 +2,6 @@
 // What node::allocate hands out: each buffer alone in a sealed file, found by address, gone when nobody needs it.
 #include "memory/slab.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -19,19 +18,13 @@
 #include "kfx/kfx.hpp"
 #include "numa/memory_policy.hpp"
 #include "numa/topology.hpp"
+#include "support/open_files.hpp"
 
 using kfx::memory::slab;
 using kfx::memory::slab_of;
+using kfx::test::open_files;
 
 namespace {
-
-std::size_t open_files() {
-  std::size_t n = 0;
-  DIR* d = ::opendir("/proc/self/fd");
-  while (::readdir(d)) ++n;
-  ::closedir(d);
-  return n;
-}
 
 bool all_zero(const std::byte* p, std::size_t n) {
   return std::all_of(p, p + n, [](std::byte b) { return b == std::byte{}; });
