@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "backends/shm/shm_place.hpp"
+#include "base/asymmetric_fence.hpp"
 #include "base/random.hpp"
 
 namespace kfx::shm {
@@ -30,9 +31,9 @@ struct greeting {
   std::uint32_t magic = 0x6d687366;  // "fshm"
   std::uint32_t version = 1;
   std::uint64_t ring = ring_bytes;
-  std::uint64_t pages = 0;  ///< where its ring, and what is in front of it, is in its own memory
-  bulk way = bulk::best;    ///< the connecting side's word
-  std::uint32_t reserved = 0;
+  std::uint64_t pages = 0;   ///< where its ring, and what is in front of it, is in its own memory
+  bulk way = bulk::best;     ///< the connecting side's word
+  std::uint32_t fences = 0;  ///< 1: before it sleeps it fences for both, and others' fences reach it
 };
 
 struct heard {
@@ -149,6 +150,7 @@ bool adopt(half_made& h, const heard& peer, std::string& why) {
   if (!pages) return false;
   h.parts.peer = std::move(*pages);
   h.parts.peer_pages = peer.said.pages;
+  h.parts.sleeper_fences = peer.said.fences == 1 && base::join_fences_everywhere();
   if (h.parts.connecting) return true;
   if (peer.said.way > bulk::ring) {
     why = "it wants bulk data moved in a way that is unknown here";
@@ -166,6 +168,7 @@ bool give(const half_made& h) {
   greeting g;
   g.pages = reinterpret_cast<std::uintptr_t>(h.own.pages.data());
   g.way = h.parts.way;
+  g.fences = base::join_fences_everywhere() ? 1 : 0;
   return say(h.parts.socket, g, std::span(fds).first(h.bell ? 2 : 1));
 }
 

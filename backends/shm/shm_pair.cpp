@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "base/asymmetric_fence.hpp"
+
 namespace kfx::shm {
 namespace {
 
@@ -22,11 +24,17 @@ shm_pair::shm_pair(parts p) : parts_(std::move(p)) {
   memory_.in_freed = reinterpret_cast<std::uint64_t*>(parts_.own.data());
   memory_.own_wants = word(parts_.bell, parts_.connecting);
   memory_.peer_wants = word(parts_.bell, !parts_.connecting);
+  memory_.sleeper_fences = parts_.sleeper_fences;
   if (parts_.way == bulk::ring) return;
   auto* own = reinterpret_cast<page*>(parts_.own.data());
   const auto* peer = reinterpret_cast<const page*>(parts_.peer.data());
   direct_ =
       std::make_unique<shm_memory>(shm_memory::parts{parts_.socket.get(), own, peer, parts_.peer_pages, parts_.way});
+}
+
+/// Both sides joined, or neither relies on the other.
+void shm_pair::fence() noexcept {
+  if (parts_.sleeper_fences) base::heavy_fence_everywhere();
 }
 
 void shm_pair::wake() noexcept {

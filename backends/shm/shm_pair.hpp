@@ -33,11 +33,13 @@ class shm_pair final : public backend::ring_pair {
     std::uint64_t peer_pages = 0;  ///< where `peer` is in the peer's memory
     bulk way = bulk::best;
     bool connecting = false;
+    bool sleeper_fences = false;
   };
   explicit shm_pair(parts);
   ~shm_pair() override { close(); }
 
   const memory& map() const noexcept override { return memory_; }
+  void fence() noexcept override;
   void wake() noexcept override;
   int native_handle() const noexcept override { return parts_.socket.get(); }
   bool awake() noexcept override;

@@ -18,6 +18,10 @@ bool announce() noexcept {
 
 }  // namespace
 
+bool announce_everywhere() noexcept {
+  return membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) == 0 && membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED) == 0;
+}
+
 // Of a process and its children: a fork keeps the announcement. Zero until it ran: then both sides fence.
 const bool have_membarrier = announce();
 
@@ -28,3 +32,13 @@ void heavy_fence_by_kernel() noexcept {
 }
 
 }  // namespace kfx::base::fences
+
+namespace kfx::base {
+
+void heavy_fence_everywhere() noexcept {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  fences::membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+}  // namespace kfx::base

@@ -12,6 +12,7 @@ namespace kfx::base {
 
 namespace fences {
 extern const bool have_membarrier;
+bool announce_everywhere() noexcept;
 void heavy_fence_by_kernel() noexcept;
 }  // namespace fences
 
@@ -32,5 +33,14 @@ inline void heavy_fence() noexcept {
   else
     std::atomic_thread_fence(std::memory_order_seq_cst);
 }
+
+/// Between processes that share memory. False: it is refused here, and everybody must fence. Else from now on this
+/// process is one whose light fences (a compiler's: `std::atomic_signal_fence`) heavy fences of others pair with.
+inline bool join_fences_everywhere() noexcept {
+  static const bool joined = fences::announce_everywhere();
+  return joined;
+}
+/// As `heavy_fence`, for every process that has joined. This one has.
+void heavy_fence_everywhere() noexcept;
 
 }  // namespace kfx::base

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "wire/ring_link.hpp"
 
+#include <atomic>
 #include <cstring>
 #include <new>
 
@@ -25,7 +26,9 @@ std::uint32_t exchange(std::uint32_t& word, std::uint32_t v) noexcept {
 }  // namespace
 
 // Memory order of the bell: as of loopback's doorbell. Both sides change a `wants` word by read-modify-write with
-// acquire and release, so either the sleeper sees what was published, or the waker sees that it sleeps.
+// acquire and release, so either the sleeper sees what was published, or the waker sees that it sleeps. Where the
+// sleeper fences for both (src/base/asymmetric_fence.hpp), the waker only looks at the word, unless it finds it set:
+// the read-modify-write would wait until the other side's processor has given up the line that was just written.
 
 ring_link::ring_link(std::unique_ptr<backend::ring_pair> pair)
     : pair_(std::move(pair)),
@@ -33,7 +36,8 @@ ring_link::ring_link(std::unique_ptr<backend::ring_pair> pair)
       writer_(pair_->map().out, *pair_->map().out_freed),
       reader_(pair_->map().in, *pair_->map().in_freed),
       own_wants_(pair_->map().own_wants),
-      peer_wants_(pair_->map().peer_wants) {
+      peer_wants_(pair_->map().peer_wants),
+      sleeper_fences_(pair_->map().sleeper_fences) {
   caps_.align = alignment;
   caps_.max_window = writer_.max_chunk();
 }
@@ -134,6 +138,10 @@ bool ring_link::push_body(outgoing& o) {
 
 void ring_link::ring_bell() noexcept {
   unrung_ = false;
+  if (sleeper_fences_) {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (__atomic_load_n(peer_wants_, __ATOMIC_RELAXED) == 0) return;
+  }
   if (__atomic_fetch_and(peer_wants_, ~std::uint32_t{backend::ring_pair::data}, __ATOMIC_ACQ_REL) &
       backend::ring_pair::data)
     pair_->wake();
@@ -316,6 +324,7 @@ backend::wait_handle ring_link::arm() {
   if (closed_ || error_ || !sent_.empty() || !chunk_.empty() || (memory_ && !memory_->idle())) return {};
   const bool wants_room = starved_ != 0 || lent_ != returned_;
   exchange(*own_wants_, backend::ring_pair::data | (wants_room ? std::uint32_t{backend::ring_pair::room} : 0u));
+  pair_->fence();
   armed_ = true;
   if (!reader_.empty() || has_room()) return {};
   return {pair_->native_handle(), true, false};

@@ -84,6 +84,7 @@ class ring_link final : public backend::link {
   basic_ring_reader<ring_words> reader_;
   std::uint32_t* const own_wants_;
   std::uint32_t* const peer_wants_;
+  const bool sleeper_fences_;
 
   // Sending.
   std::array<outgoing, max_bodies> bodies_;

@@ -35,12 +35,16 @@ class ring_pair {
     std::uint64_t* in_freed{};         ///< written here
     std::uint32_t* own_wants{};        ///< what this side sleeps for, 0 while it is awake; either side changes it
     std::uint32_t* peer_wants{};       ///< the peer's
+    bool sleeper_fences = false;       ///< the peer calls `fence` before it sleeps, and its fence reaches this side
   };
   /// Reasons to wake somebody.
   enum wants : std::uint32_t { data = 1, room = 2 };
 
   virtual ~ring_pair() = default;
   virtual const memory& map() const noexcept = 0;
+  /// Between the word that this side sleeps and its last look at the ring, where the other side relies on it: orders
+  /// the other side's stores and loads as well, so that it need not fence each time it publishes.
+  virtual void fence() noexcept {}
   /// The peer sleeps: makes its handle readable.
   virtual void wake() noexcept = 0;
   /// Readable from a `wake` of the peer (or the peer's end) until `awake`.
