@@ -5,13 +5,13 @@
 /// of them; one that takes long is left behind with a word that its result comes later.
 
 #include <cstdint>
-#include <vector>
 
+#include "base/growing_ring.hpp"
 #include "kfx/detail/op_state.hpp"
 
 namespace kfx::engine {
 
-/// A ring in the order of arrival. It grows by doubling, as far as the credits of the session allow.
+/// In the order of arrival; as many as the credits of the session allow.
 class open_messages {
  public:
   /// The place of one that does not hold back acks any more. It is noted in the message's `imm`, since its options
@@ -24,38 +24,27 @@ class open_messages {
     std::int64_t since;         ///< steady ns
   };
 
-  bool empty() const noexcept { return first_ == next_; }
-  const entry& oldest() const noexcept { return ring_[first_ & (ring_.size() - 1)]; }
+  bool empty() const noexcept { return entries_.empty(); }
+  const entry& oldest() const noexcept { return entries_.front(); }
 
   /// Where it is from now on.
   std::uint64_t add(detail::op_state& m, std::uint32_t before, std::int64_t now) {
-    if (next_ - first_ == ring_.size()) grow();
-    at(next_) = {&m, before, now};
-    return next_++;
+    return entries_.push({&m, before, now});
   }
   /// It does not hold back acks any more.
-  void close(std::uint64_t position) noexcept {
-    at(position).message = nullptr;
-    while (!empty() && !oldest().message) ++first_;
+  void close(std::uint64_t place) noexcept {
+    entries_[place].message = nullptr;
+    while (!empty() && !oldest().message) entries_.pop();
   }
   template <class F>
   void each(F f) {
-    for (std::uint64_t i = first_; i < next_; ++i)
-      if (at(i).message) f(at(i));
+    for (std::uint64_t i = entries_.first(); i < entries_.next(); ++i)
+      if (entries_[i].message) f(entries_[i]);
   }
-  void clear() noexcept { first_ = next_; }
+  void clear() noexcept { entries_.clear(); }
 
  private:
-  entry& at(std::uint64_t i) noexcept { return ring_[i & (ring_.size() - 1)]; }
-  void grow() {
-    std::vector<entry> bigger(ring_.empty() ? 16 : ring_.size() * 2);
-    for (std::uint64_t i = first_; i < next_; ++i) bigger[i & (bigger.size() - 1)] = at(i);
-    ring_ = std::move(bigger);
-  }
-
-  std::vector<entry> ring_;
-  std::uint64_t first_ = 0;  ///< positions count on; the ring is indexed by their low bits
-  std::uint64_t next_ = 0;
+  base::growing_ring<entry, 16> entries_;
 };
 
 }  // namespace kfx::engine

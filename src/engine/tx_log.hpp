@@ -5,8 +5,8 @@
 /// how to build the frame again from its op.
 
 #include <cstdint>
-#include <vector>
 
+#include "base/growing_ring.hpp"
 #include "kfx/detail/op_state.hpp"
 #include "wire/frame.hpp"
 
@@ -21,24 +21,22 @@ struct tx_entry {
   bool numbered = true;  ///< false: a one-sided put or get, which takes no number
 };
 
-/// A ring that grows by doubling and gives its memory back when it empties after a large burst.
+/// Gives its memory back when it empties after a large burst.
 class tx_log {
  public:
-  bool empty() const noexcept { return size_ == 0; }
-  std::size_t size() const noexcept { return size_; }
+  bool empty() const noexcept { return entries_.empty(); }
+  std::size_t size() const noexcept { return entries_.size(); }
   std::uint32_t numbered() const noexcept { return numbered_; }
 
-  void push(const tx_entry& e) {
-    if (size_ == ring_.size()) grow();
-    ring_[(first_ + size_++) & (ring_.size() - 1)] = e;
+  [[gnu::always_inline]] void push(const tx_entry& e) {
+    entries_.push(e);
     numbered_ += e.numbered;
   }
-  tx_entry& front() noexcept { return ring_[first_ & (ring_.size() - 1)]; }
-  tx_entry& at(std::size_t i) noexcept { return ring_[(first_ + i) & (ring_.size() - 1)]; }
+  tx_entry& front() noexcept { return entries_.front(); }
+  tx_entry& at(std::size_t i) noexcept { return entries_[entries_.first() + i]; }
   tx_entry pop() noexcept {
-    tx_entry e = front();
-    ++first_;
-    --size_;
+    const tx_entry e = front();
+    entries_.pop();
     numbered_ -= e.numbered;
     return e;
   }
@@ -49,24 +47,10 @@ class tx_log {
     e.numbered = true;
   }
   /// Idle sessions hold no ring.
-  void trim() {
-    if (size_ == 0 && ring_.size() > 256) {
-      ring_ = {};
-      first_ = 0;
-    }
-  }
+  void trim() noexcept { entries_.trim(256); }
 
  private:
-  void grow() {
-    std::vector<tx_entry> bigger(ring_.empty() ? 32 : ring_.size() * 2);
-    for (std::size_t i = 0; i < size_; ++i) bigger[i] = at(i);
-    ring_ = std::move(bigger);
-    first_ = 0;
-  }
-
-  std::vector<tx_entry> ring_;
-  std::size_t first_ = 0;
-  std::size_t size_ = 0;
+  base::growing_ring<tx_entry, 32> entries_;
   std::uint32_t numbered_ = 0;
 };
 
