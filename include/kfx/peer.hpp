@@ -30,6 +30,8 @@ struct request {
 };
 /// Never fails: what is wrong with the request is the op's result. Any thread.
 op_state* start(peer_state&, const request&);
+/// The same for a message, without a request for one that asks for nothing special.
+op_state* start_send(peer_state&, const const_buffers& header, const const_buffers& payload, const op_options&);
 op_state* start_reject(peer_state&, const remote_region&, std::error_code, const op_options&);
 }  // namespace detail
 
@@ -67,9 +69,12 @@ class peer {
   /// `.reply`, when the reply is there, with the reply's bytes.
   template <class Token = as_op_t>
   auto send(const_buffers header, const_buffers payload = {}, const op_options& o = {}, Token&& token = Token{}) const {
-    return detail::initiate<done>(std::forward<Token>(token), [s = s_.get(), header, payload, o] {
-      return detail::start(*s, {.kind = detail::verb::send, .from = payload, .header = header, .options = o});
-    });
+    if constexpr (std::is_same_v<std::remove_cvref_t<Token>, as_op_t>)
+      return op<done>(detail::start_send(*s_, header, payload, o));
+    else
+      return detail::initiate<done>(std::forward<Token>(token), [s = s_.get(), header, payload, o] {
+        return detail::start_send(*s, header, payload, o);
+      });
   }
 
   /// Makes every earlier write of this lane to these ranges durable. `not_persistent` when the memory has no

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 
+#include "engine/handler_frame.hpp"
 #include "engine/partition.hpp"
 #include "engine/pools.hpp"
 #include "engine/session.hpp"
@@ -168,7 +169,8 @@ void message_reject(op_state& m, std::error_code why) noexcept {
 
 void message_drop(op_state& m) noexcept {
   if (m.options & engine::opt_reply) set_outcome(m, make_error_code(errc::dropped));
-  command(m, engine::message_dropped);
+  m.moved = engine::message_dropped;
+  if (!engine::handler_frame::takes(m)) command(m, engine::message_dropped);
 }
 
 }  // namespace kfx::detail

@@ -16,6 +16,7 @@
 #include "engine/elsewhere.hpp"
 #include "engine/futex.hpp"
 #include "engine/pools.hpp"
+#include "engine/publish.hpp"
 
 namespace kfx::engine {
 
@@ -92,14 +93,6 @@ void partition::resume_on(op_state& o, void* coroutine) {
 
 // --- ops
 
-namespace {
-/// By one, by the only one who changes it.
-template <class T>
-void add(std::atomic<T>& counter, T by) noexcept {
-  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
-}
-}  // namespace
-
 /// A place among `max_ops`. Waits for it, driving progress; not in handlers, which are never held up.
 void partition::take_room() {
   for (;;) {
@@ -108,20 +101,6 @@ void partition::take_room() {
     waiting_.fetch_sub(1);
     if (poll(false) == 0) sched_yield();
   }
-}
-
-std::uint32_t partition::publish(op_state& o, std::uint32_t also) {
-  if (o.options & opt_counted) {
-    o.options &= ~opt_counted;
-    add(outstanding_, ~std::uint32_t{0});
-  }
-  const bool ok = o.error == 0;
-  const op_id id = o.id;
-  if (!ok) elsewhere::note_failure(id);
-  const std::uint32_t old = o.bits.fetch_or(detail::op_done | also, std::memory_order_seq_cst);
-  if (elsewhere::waiting.load(std::memory_order_seq_cst) != 0) tell_elsewhere(id, ok);
-  if (old & (detail::op_handler | detail::op_waiter)) tell(o, old);
-  return old;
 }
 
 void partition::tell(op_state& o, std::uint32_t old) {
@@ -137,9 +116,6 @@ void partition::tell(op_state& o, std::uint32_t old) {
   }
 }
 
-namespace {
-constexpr std::uint32_t pooled = opt_header_pooled | opt_list_pooled | opt_reply_pooled;
-
 void release_pooled(op_state& o) noexcept {
   if (o.options & opt_header_pooled) {
     // Messages and what became of them note the size of their block in `offset`.
@@ -149,21 +125,7 @@ void release_pooled(op_state& o) noexcept {
   if (o.options & opt_list_pooled) pool_free(const_cast<const_buffer*>(o.list), o.fragments * sizeof(const_buffer));
   if (o.options & opt_reply_pooled)
     pool_free(const_cast<const_buffer*>(o.reply_list), o.reply_fragments * sizeof(const_buffer));
-  o.options &= ~pooled;
-}
-
-inline void release_resources(op_state& o) noexcept {
-  if (o.options & pooled) release_pooled(o);
-}
-}  // namespace
-
-void partition::publish_and_free(op_state& o) {
-  release_resources(o);
-  const op_id id = o.id;
-  // From here on it is its handle's. A handler counts as one: it lets go when it has run.
-  const std::uint32_t old = publish(o, detail::op_engine_gone);
-  if (!(old & (detail::op_handler | detail::op_queued)) && (old & detail::op_user_gone)) free_op(o);
-  after_done(id, true);
+  o.options &= ~opt_pooled;
 }
 
 // A message needs no reply buffers of its own: the pointer serves for what keeps its session.

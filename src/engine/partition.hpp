@@ -30,6 +30,8 @@ std::int64_t now_ns() noexcept;
 /// The partition whose handler this thread runs, or null.
 inline constinit thread_local partition* handler_of_thread = nullptr;
 
+struct handler_frame;
+
 class partition final : public std::enable_shared_from_this<partition> {
  public:
   partition(host& h, unsigned number, numa::place where);
@@ -42,6 +44,8 @@ class partition final : public std::enable_shared_from_this<partition> {
   void submit(detail::op_state&, std::uint32_t wish = 0);
   /// The same for an op that nobody else knows yet.
   void submit_fresh(detail::op_state&);
+  /// The same for one that is `opt_plain`.
+  void submit_plain(detail::op_state&);
   /// An op_state that counts against max_ops when `user`; waits (driving) for room unless in a handler.
   detail::op_state* make_op(detail::verb kind, bool user) {
     // Far from the limit it is enough to count an op when it starts: so many threads do not submit at once.
@@ -96,6 +100,9 @@ class partition final : public std::enable_shared_from_this<partition> {
   void leave_run() noexcept { runners_.fetch_sub(1); }
   /// Ends a sleep.
   void wake();
+  void wake_sleeper() {
+    if (sleeping_.load(std::memory_order_relaxed) != 0) wake();
+  }
   /// Lets epoll_fd() signal what is to be polled; false: something is already.
   bool arm();
   int epoll_fd() const noexcept { return epoll_; }
@@ -211,13 +218,19 @@ class partition final : public std::enable_shared_from_this<partition> {
   void handler_ends() noexcept;
   std::uint32_t in_handlers() const noexcept { return static_cast<std::uint32_t>(handlers_.load()); }
   void run_strand(strand&, detail::op_state* chain);
+  void finish_dropped(handler_frame&);
+  void finish_dropped_elsewhere();
+  bool dropped_meanwhile();
   void handle(strand&, detail::op_state* chain);
   detail::op_state* next_done();
   strand* next_strand(detail::op_state*& chain);
   void flush_dirty() {
     if (!dirty_.empty()) flush_all_dirty();
   }
-  void flush_all_dirty();
+  /// `polled`: the thread that polls returns to its program, which may have an answer at hand.
+  void flush_all_dirty(bool polled = false);
+  void leave_polled();
+  void leave_unsent();
   void find_active(int timeout_ms);
   void look_around();
   void became_ready(std::uint64_t tag);
@@ -253,6 +266,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::vector<session*> hot_;
   std::vector<session*> dirty_;
   std::vector<session*> again_;
+  std::atomic<bool> left_unsent_{false};  ///< acks wait for what goes with them
   unsigned deferred_ = 0;
   std::atomic<bool> armed_{false};
   base::timer_wheel wheel_;
@@ -263,6 +277,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::int64_t looked_around_ = 0;
   std::uint64_t expire_at_ = 0;
 
+  handler_frame* frames_ = nullptr;  ///< of handlers that run
   strand* ready_first_ = nullptr;
   strand* ready_last_ = nullptr;
   detail::timer_links* done_first_ = nullptr;

@@ -53,13 +53,15 @@ void partition::make_hot(session& s) {
   hot_.push_back(&s);
 }
 
-void partition::flush_all_dirty() {
+void partition::flush_all_dirty(bool polled) {
+  if (left_unsent_.load(std::memory_order_relaxed)) left_unsent_.store(false, std::memory_order_relaxed);
   for (std::size_t i = 0; i < dirty_.size(); ++i) {
     session& s = *dirty_[i];
-    s.send_all();
+    const bool held = polled && s.holds_ack();
+    if (!held) s.send_all();
     s.dirty = false;
     if (!s.hot) make_hot(s);
-    if (s.pending()) again_.push_back(&s);
+    if (held || s.pending()) again_.push_back(&s);
   }
   dirty_.clear();
   if (again_.empty()) return;
@@ -67,8 +69,23 @@ void partition::flush_all_dirty() {
   again_.clear();
 }
 
+/// After a poll, if the program polls again or answers soon, acks go along with what it asks for.
+void partition::leave_polled() {
+  if (dirty_.empty() || sleeping_.load(std::memory_order_relaxed) != 0) return leave();
+  flush_all_dirty(true);
+  if (!dirty_.empty()) leave_unsent();
+  release();
+}
+
+/// The control thread sees to it if nobody else does.
+void partition::leave_unsent() {
+  left_unsent_.store(true, std::memory_order_relaxed);
+  host_.watch_handlers();
+}
+
 [[gnu::always_inline]] inline void partition::begin_round() {
   if (!submissions_.empty()) drain();
+  if (frames_) finish_dropped_elsewhere();
   flush_dirty();
   // The leader naps on the doorbell, which only this empties.
   const bool due = looks_ >= look_around_at_ && (watched_ != 0 || napping_.load(std::memory_order_relaxed));
@@ -197,7 +214,7 @@ std::size_t partition::poll(bool handlers) {
     // A burst comes in pieces: one ack, and one burst of what it made possible, for all of it, unless somebody waits.
     if (got < stream || baton_.wanted() || !submissions_.empty()) break;
   }
-  leave();
+  handlers ? leave_polled() : leave();
   return n;
 }
 
@@ -217,7 +234,10 @@ bool partition::wait_for(op_state& o, std::int64_t until) {
     bool moved = false;
     if (baton_.try_lock()) {
       moved = one_round() != 0;
-      if (!o.is_done()) flush_dirty();
+      if (!o.is_done())
+        flush_dirty();
+      else if (!dirty_.empty())
+        leave_unsent();
       release();
     } else if (++refused % 64 == 0 || baton_.wanted()) {
       sched_yield();  // its holder, or who waits for it, may want this CPU

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "engine/crowd.hpp"
+#include "engine/handler_frame.hpp"
 #include "engine/partition.hpp"
 #include "engine/pools.hpp"
 
@@ -114,16 +115,44 @@ inline bool partition::run_one(std::int64_t& now, bool only) {
   return true;
 }
 
+inline void partition::finish_dropped(handler_frame& f) {
+  for (const std::uint32_t n = f.dropped.load(std::memory_order_acquire); f.finished != n;) {
+    op_state& m = *f.messages[f.finished++];
+    m.owner->finish_message(m);
+  }
+}
+
+/// Those of handlers that are at something else by now.
+void partition::finish_dropped_elsewhere() {
+  for (handler_frame* f = frames_; f; f = f->next) finish_dropped(*f);
+}
+
+/// For one that said it sleeps. True: a handler let go of a message, whose answer must leave first.
+bool partition::dropped_meanwhile() {
+  if (!frames_) return false;
+  base::heavy_fence();
+  finish_dropped_elsewhere();
+  return !dirty_.empty();
+}
+
 /// The messages of a lane, to their handler. The baton is let go of meanwhile.
 inline void partition::run_strand(strand& s, op_state* chain) {
   const bool messages = chain != nullptr;
   const kfx::lane lane = messages ? chain->lane : default_lane;
   ++s.owner->running_strands;
-  release();
-  partition* const outer = std::exchange(handler_of_thread, this);
-  handle(s, chain);
-  handler_of_thread = outer;
-  baton_.lock();
+  {
+    handler_frame frame(*this);
+    frame.next = std::exchange(frames_, &frame);
+    release();
+    partition* const outer = std::exchange(handler_of_thread, this);
+    handle(s, chain);
+    handler_of_thread = outer;
+    baton_.lock();
+    handler_frame** at = &frames_;
+    while (*at != &frame) at = &(*at)->next;
+    *at = frame.next;
+    finish_dropped(frame);
+  }
   s.running = false;
   if (s.head && !s.ready) ready_strand(s);
   if (messages) s.owner->handler_returned(lane);
@@ -252,7 +281,7 @@ void partition::nap() {
 
 bool partition::watch() {
   if (!threaded_) {
-    if (in_handlers() == 0) return false;
+    if (in_handlers() == 0 && !left_unsent_.load(std::memory_order_relaxed)) return false;
     const std::uint64_t serial = handlers_.load() / one_change;
     if (serial == watched_serial_) nudge();
     watched_serial_ = serial;

@@ -99,9 +99,13 @@ bool partition::prepare_sleep(std::int64_t& until, wake_reason reason, const voi
   // What rang the doorbell is asked for once more: a poll may have taken that ring for an earlier one. From here on
   // nobody takes a ring but the sleeper.
   const bool called = stopping_.load() || (reason && reason(what));
-  const bool idle = !called && !work_ready_.load(std::memory_order_relaxed) && dirty_.empty() && hot_.empty();
+  bool idle = !called && !work_ready_.load(std::memory_order_relaxed) && dirty_.empty() && hot_.empty();
   if (idle) {
     sleeping_.fetch_add(1);
+    idle = !dropped_meanwhile();
+    if (!idle) sleeping_.fetch_sub(1);
+  }
+  if (idle) {
     const std::int64_t next = wheel_.next();
     if (next < until) until = next;
     planned_wake_.store(until, std::memory_order_relaxed);

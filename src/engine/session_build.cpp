@@ -29,6 +29,10 @@ constexpr std::uint64_t pack_status(const op_state& o) noexcept {
 /// To the link, at the next flush at the latest.
 void session::commit_window() {
   if (window_used_ == 0) return;
+  if (rx_told_ != ack_value() && !mute()) {  // the last one takes along what was done with since
+    wire::store(last_head_ + wire::ack_at, ack_value());
+    told(ack_value());
+  }
   link_->commit(window_used_);
   window_ = {};
   window_used_ = 0;

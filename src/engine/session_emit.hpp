@@ -7,16 +7,13 @@
 
 #include <cstring>
 
+#include "base/copy_small.hpp"
 #include "engine/partition.hpp"
 #include "engine/session.hpp"
 
 #define KFX_HOT [[gnu::always_inline]] inline
 
 namespace kfx::engine {
-
-/// Bodies up to this size are copied into the link's window; larger ones are lent. Measured on TCP: a copied KiB
-/// costs less than a gather entry and its bookkeeping.
-inline constexpr std::size_t copy_limit = 1024;
 
 KFX_HOT std::byte* session::space(std::size_t bytes) {
   std::size_t at = (window_used_ + alignment_ - 1) & ~(alignment_ - 1);
@@ -32,7 +29,7 @@ KFX_HOT std::byte* session::space(std::size_t bytes) {
     at = 0;
   }
   window_used_ = at + bytes;
-  return window_.data() + at;
+  return last_head_ = window_.data() + at;
 }
 
 /// Success must not be acknowledged before the failures that go ahead of it: until then an ack says nothing.
@@ -56,8 +53,8 @@ KFX_HOT bool session::put_small(wire::head h, const_buffer first, const_buffer s
   told(h.ack);
   wire::put(p, h);
   p += wire::head_size;
-  if (!first.empty()) std::memcpy(p, first.data(), first.size());
-  if (!second.empty()) std::memcpy(p + first.size(), second.data(), second.size());
+  base::copy_small(p, first.data(), first.size());
+  base::copy_small(p + first.size(), second.data(), second.size());
   return true;
 }
 
@@ -93,6 +90,7 @@ KFX_HOT bool session::build_inline(const tx_entry& e) {
 
 KFX_HOT bool session::log_inline(const tx_entry& e) {
   if (!build_inline(e)) return false;
+  if (acked_at_look_ == home->looks_) spoke_after_ack();
   log_.push(e);
   ++replay_at_;
   ++e.op->unacked;
@@ -180,12 +178,33 @@ KFX_HOT void session::emitted_whole(detail::op_state& o) {
   if (o.unacked == 0) settle(o);
 }
 
+/// What `emit` and `emitted_whole` come to for a plain message on its way out of an empty lane. False: it has to wait.
+KFX_HOT bool session::emit_plainly(lane_queue& q, detail::op_state& o) {
+  if (credits_ <= 0 || q.direct_running != 0) return false;
+  wire::head h{};
+  h.type = wire::type::send;
+  h.lane = o.lane;
+  h.op = o.index();
+  h.a = o.length;
+  h.b = o.header_size;
+  if (!put_small(h, {o.header, o.header_size}, o.inline_list[0])) return false;
+  if (acked_at_look_ == home->looks_) spoke_after_ack();
+  log_.push({&o, 0, 0, wire::type::send, 0, true});
+  ++replay_at_;
+  --credits_;
+  o.unacked = 1;
+  o.options |= opt_credit | opt_started | opt_emitted;
+  o.stage = stage_wire;
+  wire_.push_back(o);
+  return true;
+}
+
 KFX_HOT void session::enqueue_inline(detail::op_state& o) {
   lane_queue& q = queue(o.lane, o.options & opt_answer);
-  // Nothing is ahead of it. (What a handler asks for goes with its answer, when it returned.)
+  // Nothing is ahead of it.
   const bool first = q.empty();
   emitted r = emitted::more;
-  if (first && link_ && !blocked_ && nothing_waits() && handler_of_thread != home.get()) {
+  if (first && link_ && !blocked_ && nothing_waits()) {
     r = emit(q, o);
     if (r == emitted::all) return emitted_whole(o);
     blocked_ |= r == emitted::blocked;

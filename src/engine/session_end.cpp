@@ -5,6 +5,7 @@
 
 #include "engine/partition.hpp"
 #include "engine/pools.hpp"
+#include "engine/publish.hpp"
 #include "engine/session.hpp"
 
 namespace kfx::engine {
@@ -71,9 +72,17 @@ bool session::nothing_refers_to(const op_state& o) const noexcept {
          o.timer.expiry <= 0 && !incoming;
 }
 
+/// A plain message whose only frame was just acknowledged, and which nobody has given up or asked to wait.
+inline bool session::is_plainly_over(const op_state& o) const noexcept {
+  constexpr std::uint32_t asked = opt_plain | opt_credit | opt_expect | opt_aborted;
+  return (o.options & asked) == (opt_plain | opt_credit) && o.stage == stage_wire;
+}
+
 /// What `finish`, `conclude` and `retire` come to for it: most ops end here.
-void session::end_plainly(op_state& o) {
+inline void session::end_plainly(op_state& o) {
   wire_.remove(o);
+  o.unacked = 0;
+  o.bytes = o.length;
   o.stage = stage_zombie;
   --live_ops_;
   --requests_;
@@ -222,7 +231,10 @@ bool session::new_ack(std::uint32_t ack) {
     const tx_entry e = log_.pop();
     replay_at_ -= replay_at_ > 0;
     n -= e.numbered;
-    acked(*e.op);
+    if (is_plainly_over(*e.op)) [[likely]]
+      end_plainly(*e.op);
+    else
+      acked(*e.op);
   }
   if (!puts_.empty() || (!log_.empty() && !log_.front().numbered)) trim_log();
   return true;

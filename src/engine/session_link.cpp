@@ -204,12 +204,33 @@ void session::poll_over() {
   if (!link_) return;
   if (pong_owed_) pong_owed_ = !send_control(wire::type::pong, pong_value_);
   ack_owed_ = false;
+  if (window_used_ != 0) return;  // what is in there takes it along
   const std::uint32_t untold = ack_value() - rx_told_;
   if (untold == 0 || mute()) return;
   if (ack_urgent_ || untold >= 64) {
     last_used_ = std::max(last_used_, round_now_);
     ack_owed_ = !send_control(wire::type::ack);
+    if (std::exchange(ack_held_, false))
+      spoke_soon_ /= 2;
+    else
+      acked_at_look_ = home->looks_;
   }
+}
+
+bool session::holds_ack() noexcept {
+  constexpr std::uint8_t likely = 4;
+  if (spoke_soon_ < likely || unsent_ || blocked_ || pong_owed_ || !nothing_waits() || !open_.empty() || mute())
+    return false;
+  if (ack_value() - rx_told_ >= 32) return false;  // its sender has many under way
+  acked_at_look_ = home->looks_;
+  ack_held_ = true;
+  return true;
+}
+
+void session::spoke_after_ack() noexcept {
+  acked_at_look_ = ~std::uint64_t{0};
+  ack_held_ = false;
+  if (spoke_soon_ < 8) ++spoke_soon_;
 }
 
 void session::settle_acks() {

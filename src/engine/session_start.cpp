@@ -25,6 +25,8 @@ std::int64_t coarse_now() noexcept {
 }
 }  // namespace
 
+void session::see_when_used() noexcept { last_used_ = coarse_now(); }
+
 void session::ask_time() noexcept {
   timed_ = true;
   round_now_ = std::max(round_now_, coarse_now());  // another thread may have been here with a later one
@@ -40,7 +42,7 @@ void session::start(op_state& o) {
     o.error = static_cast<int>(errc::session_lost);
   }
   if (stopped.load(std::memory_order_relaxed)) return finish(o, make_error_code(errc::node_stopped));
-  last_used_ = coarse_now();
+  see_when_used();
   if (o.kind == verb::write || o.kind == verb::read) {
     const std::uint64_t owner = std::exchange(o.bytes, 0);
     const bool other_life = owner != remote.incarnation && remote.incarnation != 0 && !(o.options & opt_payload);

@@ -26,7 +26,7 @@ enum option : std::uint32_t {
   opt_emitted = 1u << 14,        ///< its last frame was handed to the link
   opt_listed = 1u << 15,         ///< is in a lane queue
   opt_received = 1u << 16,       ///< message: its payload was asked for
-  opt_answered = 1u << 17,       ///< message: a result or reply is under way
+  opt_plain = 1u << 17,          ///< send: one small frame and its ack are all of it; nothing else refers to it
   opt_shared = 1u << 18,         ///< `direct` is a key of ours to withdraw
   opt_started = 1u << 19,        ///< at least one frame or put went out
   opt_tail = 1u << 20,           ///< direct: the closing frame (notify, offer_done) is still to come
@@ -42,6 +42,9 @@ enum option : std::uint32_t {
   opt_waiting = 1u << 31,        ///< counts as one that is about to start
   opt_by_ack = 1u << 30,         ///< message: its sender takes the ack for success; result: goes ahead of that ack
 };
+
+/// Blocks of memory that hang on an op.
+inline constexpr std::uint32_t opt_pooled = opt_header_pooled | opt_list_pooled | opt_reply_pooled;
 
 /// op_state::stage
 enum stage : std::uint8_t {

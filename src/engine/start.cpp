@@ -191,6 +191,45 @@ op_state* start(peer_state& p, const request& r) {
   return submit(o);
 }
 
+namespace {
+
+bool plain(const op_options& w) noexcept {
+  return !w.durable && !w.notify && !w.deadline.set() && w.after == 0 && w.last && !w.write8 && w.reply.list().empty();
+}
+
+/// What of such a message is known already is all there is to know.
+op_state* start_plain(session& s, const_buffer header, const_buffer payload, kfx::lane lane) {
+  op_state* o = s.home->make_op(verb::send, true);
+  if (!o) throw error(make_error_code(errc::out_of_resources), "no memory for another op; lower options::max_ops");
+  o->owner = &s;
+  o->lane = lane;
+  o->header = header.data();
+  o->header_size = static_cast<std::uint32_t>(header.size());
+  o->length = payload.size();
+  o->list = o->inline_list;
+  o->options |= engine::opt_eager | engine::opt_plain;
+  if (!payload.empty()) {
+    o->inline_list[0] = payload;
+    o->fragments = 1;
+  }
+  if (s.stopped.load(std::memory_order_acquire)) return submit(o);
+  s.home->submit_plain(*o);
+  return o;
+}
+
+}  // namespace
+
+op_state* start_send(peer_state& p, const const_buffers& header, const const_buffers& payload, const op_options& w) {
+  session& s = of(p);
+  const auto h = header.list(), b = payload.list();
+  if (h.size() <= 1 && b.size() <= 1 && plain(w)) [[likely]] {
+    const const_buffer first = h.empty() ? const_buffer() : h[0], second = b.empty() ? const_buffer() : b[0];
+    if (first.size() + second.size() <= engine::copy_limit && second.size() <= s.settings.eager)
+      return start_plain(s, first, second, w.lane);
+  }
+  return start(p, {.kind = verb::send, .from = payload, .header = header, .options = w});
+}
+
 op_state* start_reject(peer_state& p, const remote_region& offered, std::error_code why, const op_options& options) {
   op_state* o = make(of(p), verb::reject, options);
   o->key = offered.raw().key;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/copy_small.hpp"
 #include "engine/partition.hpp"
 #include "engine/pools.hpp"
 #include "engine/session.hpp"
@@ -35,11 +36,13 @@ bool session::act_send(const wire::head& h, std::uint64_t payload_key, const_buf
   m->direct = static_cast<std::uint32_t>(payload_key);
   m->epoch = key_epoch_;
   if (!body.empty()) {
-    auto* copy = static_cast<std::byte*>(pool_allocate(body.size()));
-    std::memcpy(copy, body.data(), body.size());
+    const bool here = body.size() <= sizeof m->inline_list;
+    auto* copy =
+        here ? reinterpret_cast<std::byte*>(m->inline_list) : static_cast<std::byte*>(pool_allocate(body.size()));
+    base::copy_small(copy, body.data(), body.size());
     m->header = copy;
     m->offset = body.size();  // of the block
-    m->options |= opt_header_pooled;
+    if (!here) m->options |= opt_header_pooled;
   }
   if (!(h.flags() & (wire::wants_result | wire::wants_reply))) {
     m->options |= opt_by_ack;

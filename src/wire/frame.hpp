@@ -88,6 +88,7 @@ static_assert(std::endian::native == std::endian::little, "a big-endian port nee
 /// An ack so far behind is no ack.
 inline constexpr std::uint32_t says_nothing = 1u << 30;
 inline constexpr std::size_t head_size = 32;
+inline constexpr std::size_t ack_at = 8;  ///< in the head
 inline constexpr std::size_t max_ext = 5;
 inline constexpr std::size_t max_head = head_size + 8 * max_ext;
 inline constexpr std::size_t max_frame = max_head + limits::frame;

@@ -58,6 +58,28 @@ TEST_CASE("a blocked handler stops neither lanes nor acks nor keepalive", "[hand
   must(held);
 }
 
+TEST_CASE("a message let go of is acknowledged while its handler goes on", "[handlers]") {
+  const auto mode = GENERATE(progress::threads, progress::caller);
+  const auto pause = GENERATE(0ms, 30ms);  // until the engine's threads sleep, when there is one
+  world w(mode);
+  counter acked;
+  findings problems;
+  (*w.server)->on_message([&](message m) {
+    const auto before = acked.value();
+    std::this_thread::sleep_for(pause);
+    m = {};
+    problems.check(acked.reaches(before + 1), "the sender waits for the handler of a message that is done with");
+  });
+  w.connect();
+  for (int i = 0; i < 3; ++i) {
+    must(w.peer.send(head.bytes()));
+    acked.add();
+    must(w.peer.send(head.bytes(), {}, {.lane = 9}));
+    acked.add();
+  }
+  problems.require_none();
+}
+
 TEST_CASE("a silent link is kept alive while a handler blocks", "[handlers][steady]") {
   blocking_service s;
   counter down;

@@ -40,7 +40,8 @@ class link {
 
   /// Space in which to build whole frames, back to back, ascending and write-only (it may be write-combining
   /// memory). At least `at_least` bytes (at most `max_window`), or empty under back-pressure. Valid until
-  /// `commit` or `post`; unused space needs no return.
+  /// `commit` or `post`; unused space needs no return. (One word of the last head may be stored once more, just
+  /// before.)
   virtual std::span<std::byte> reserve(std::size_t at_least) = 0;
   /// The first `bytes` of the window are frames. They go out at the next `flush` at the latest.
   virtual void commit(std::size_t bytes) = 0;
