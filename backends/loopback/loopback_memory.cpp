@@ -137,9 +137,16 @@ result<backend::direct_key> loopback_memory::share(std::span<const mutable_buffe
   return own_.share(memory, rights);
 }
 
-bool loopback_memory::put(backend::direct_key key, std::uint64_t offset, std::span<const const_buffer> from,
-                          backend::cookie id) {
-  if (closed_ || !ended_.prepare()) return false;
+/// Done by this very thread, unless it went wrong.
+backend::started loopback_memory::outcome(backend::cookie id, std::error_code error) {
+  if (!error) return backend::started::done;
+  ended_.push(id, error);
+  return backend::started::under_way;
+}
+
+backend::started loopback_memory::put(backend::direct_key key, std::uint64_t offset, std::span<const const_buffer> from,
+                                      backend::cookie id) {
+  if (closed_ || !ended_.prepare()) return backend::started::no_room;
   std::error_code error;
   if (from.size() > caps_.max_fragments)
     error = errc::too_many_fragments;
@@ -147,13 +154,12 @@ bool loopback_memory::put(backend::direct_key key, std::uint64_t offset, std::sp
     error = errc::out_of_bounds;
   else
     error = peer_.put(key, offset, from);
-  ended_.push(id, error);
-  return true;
+  return outcome(id, error);
 }
 
-bool loopback_memory::get(backend::direct_key key, std::uint64_t offset, std::span<const mutable_buffer> into,
-                          backend::cookie id) {
-  if (closed_ || !ended_.prepare()) return false;
+backend::started loopback_memory::get(backend::direct_key key, std::uint64_t offset,
+                                      std::span<const mutable_buffer> into, backend::cookie id) {
+  if (closed_ || !ended_.prepare()) return backend::started::no_room;
   std::error_code error;
   if (into.size() > caps_.max_fragments)
     error = errc::too_many_fragments;
@@ -161,8 +167,7 @@ bool loopback_memory::get(backend::direct_key key, std::uint64_t offset, std::sp
     error = errc::out_of_bounds;
   else
     error = peer_.get(key, offset, into);
-  ended_.push(id, error);
-  return true;
+  return outcome(id, error);
 }
 
 bool loopback_memory::flush(backend::cookie id) {

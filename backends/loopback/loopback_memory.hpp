@@ -58,8 +58,10 @@ class loopback_memory final : public backend::remote_memory {
   const backend::memory_caps& caps() const noexcept override { return caps_; }
   result<backend::direct_key> share(std::span<const mutable_buffer> memory, access rights, backend::sharing) override;
   void withdraw(backend::direct_key key) override { own_.withdraw(key); }
-  bool put(backend::direct_key, std::uint64_t offset, std::span<const const_buffer> from, backend::cookie) override;
-  bool get(backend::direct_key, std::uint64_t offset, std::span<const mutable_buffer> into, backend::cookie) override;
+  backend::started put(backend::direct_key, std::uint64_t offset, std::span<const const_buffer> from,
+                       backend::cookie) override;
+  backend::started get(backend::direct_key, std::uint64_t offset, std::span<const mutable_buffer> into,
+                       backend::cookie) override;
   bool flush(backend::cookie) override;
 
   /// For the link: what ended since the last report.
@@ -71,6 +73,7 @@ class loopback_memory final : public backend::remote_memory {
 
   export_table& own_;
   export_table& peer_;
+  backend::started outcome(backend::cookie, std::error_code);
   completions ended_;
   bool closed_ = false;
 };

@@ -29,8 +29,10 @@ class shm_memory final : public backend::ring_memory {
   const backend::memory_caps& caps() const noexcept override { return caps_; }
   result<backend::direct_key> share(std::span<const mutable_buffer> memory, access rights, backend::sharing) override;
   void withdraw(backend::direct_key key) override { exports_->withdraw(key); }
-  bool put(backend::direct_key, std::uint64_t offset, std::span<const const_buffer> from, backend::cookie) override;
-  bool get(backend::direct_key, std::uint64_t offset, std::span<const mutable_buffer> into, backend::cookie) override;
+  backend::started put(backend::direct_key, std::uint64_t offset, std::span<const const_buffer> from,
+                       backend::cookie) override;
+  backend::started get(backend::direct_key, std::uint64_t offset, std::span<const mutable_buffer> into,
+                       backend::cookie) override;
   bool flush(backend::cookie) override;
   void report(backend::frame_sink&) override;
   bool idle() const noexcept override { return ended_.empty(); }
@@ -56,6 +58,7 @@ class shm_memory final : public backend::ring_memory {
   std::string cross_;  ///< whether memory is reached through the kernel, and why not
   const std::shared_ptr<export_table> exports_;
   import_table imports_;
+  backend::started outcome(backend::cookie, std::error_code);
   base::completions ended_;
   std::uint32_t accesses_ = 0;
   bool broken_ = false;  ///< the peer said what makes no sense, or nothing any more

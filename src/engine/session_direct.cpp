@@ -141,10 +141,10 @@ session::emitted session::emit_direct(lane_queue& q, op_state& o) {
   take = sliced_bytes(n);
   const backend::cookie c = o.id;
   if (take != 0) {
-    bool room;
+    backend::started begun;
     if (o.kind == verb::write) {
-      room = memory.put(o.direct, o.offset + o.moved, {from_scratch.data(), n}, c);
-      if (room) {
+      begun = memory.put(o.direct, o.offset + o.moved, {from_scratch.data(), n}, c);
+      if (begun == backend::started::under_way) {
         const int flags = (o.options & opt_offer ? wire::offer : 0) | (o.options & opt_write8 ? wire::atomic8 : 0);
         (caps.placed_before_frames ? log_ : puts_)
             .push({&o, o.moved, static_cast<std::uint32_t>(take), wire::type::write, static_cast<std::uint8_t>(flags),
@@ -155,16 +155,21 @@ session::emitted session::emit_direct(lane_queue& q, op_state& o) {
     } else {
       for (std::size_t i = 0; i < n; ++i)
         into_scratch[i] = {const_cast<std::byte*>(from_scratch[i].data()), from_scratch[i].size()};
-      room = memory.get(o.direct, o.offset + o.moved, {into_scratch.data(), n}, c);
+      begun = memory.get(o.direct, o.offset + o.moved, {into_scratch.data(), n}, c);
     }
-    if (!room) return emitted::blocked;
-    ++o.lent;
+    if (begun == backend::started::no_room) return emitted::blocked;
     o.options |= opt_started;
     o.moved += take;
-    home->make_dirty(*this);
+    if (begun == backend::started::under_way) {
+      ++o.lent;
+      home->make_dirty(*this);
+    }
   }
   if (o.moved < o.length) return emitted::more;
-  if (take == 0) o.options |= opt_settled;
+  if (o.lent == 0) {
+    o.options |= opt_settled;
+    o.bytes = o.length;
+  }
   return direct_issued(q, o);
 }
 

@@ -57,8 +57,9 @@ void session::express(op_state& o) {
 }
 
 void session::wake(lane_queue& q) {
+  if (q.empty()) return;
   home->make_dirty(*this);
-  if (q.in_round || q.empty()) return;
+  if (q.in_round) return;
   q.in_round = true;
   q.next = nullptr;
   (round_last_ ? round_last_->next : round_first_) = &q;

@@ -103,6 +103,28 @@ struct recorder : backend::frame_sink {
   bool own_landing_ = false;
 };
 
+/// One-sided access whose ends are all in the recorder, also of what is done at once.
+struct reported {
+  backend::remote_memory& memory;
+  recorder& seen;
+
+  const backend::memory_caps& caps() const { return memory.caps(); }
+  /// False: no room.
+  bool put(backend::direct_key key, std::uint64_t offset, std::span<const const_buffer> from, backend::cookie id) {
+    return note(memory.put(key, offset, from, id), id);
+  }
+  bool get(backend::direct_key key, std::uint64_t offset, std::span<const mutable_buffer> into, backend::cookie id) {
+    return note(memory.get(key, offset, into, id), id);
+  }
+  bool flush(backend::cookie id) { return memory.flush(id); }
+
+ private:
+  bool note(backend::started begun, backend::cookie id) {
+    if (begun == backend::started::done) seen.direct[id].push_back({});
+    return begun != backend::started::no_room;
+  }
+};
+
 /// One end with its sink.
 struct side {
   explicit side(backend::link& l) : link(l) {}
@@ -110,6 +132,7 @@ struct side {
   recorder seen;
   std::error_code error;
 
+  reported direct() { return {*link.direct(), seen}; }
   /// One flush and one poll; true when something came.
   bool turn(unsigned budget = 64);
   /// Builds the frame in the link's window; false: no room.

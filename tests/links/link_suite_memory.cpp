@@ -12,7 +12,7 @@ namespace {
 struct accessor {
   side& from;
   side& peer;
-  backend::remote_memory& memory = *from.link.direct();
+  reported memory = from.direct();
   backend::cookie last = 0;
 
   /// Starts it and turns both ends until it ended; its status.
@@ -235,7 +235,7 @@ void close_fences_shared_memory(const link_place& place) {
     const auto key = shared(b, owned.all(), access::read_write);
     const const_buffer from = source.all();
     const mutable_buffer into = sink.all();
-    auto& memory = *a.link.direct();
+    reported memory = a.direct();
     for (backend::cookie id = 1; id < 9; ++id) {
       REQUIRE(turn_until(a, b, [&] {
         return id % 2 ? memory.put(key, 0, std::span(&from, 1), id) : memory.get(key, 0, std::span(&into, 1), id);

@@ -174,7 +174,7 @@ void withdraw_against_running_puts(const link_place& place) {
   std::thread initiator([&] {
     const const_buffer from(source);
     for (backend::cookie id = 1; !stop; ++id) {
-      if (const backend::direct_key k = key) a.link.direct()->put(k, 0, std::span(&from, 1), id);
+      if (const backend::direct_key k = key) a.direct().put(k, 0, std::span(&from, 1), id);
       a.turn();
       for (const auto& [done, errors] : a.seen.direct)
         for (const std::error_code& e : errors) ++(!e ? good : e == errc::stale_region ? good : wrong);

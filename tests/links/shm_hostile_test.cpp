@@ -80,7 +80,7 @@ struct victim {
     side s(*link);
     const bytes source(100);
     const const_buffer from(source);
-    REQUIRE(link->direct()->put(key, 0, std::span(&from, 1), 1));
+    REQUIRE(s.direct().put(key, 0, std::span(&from, 1), 1));
     REQUIRE(turn_until(s, [&] { return s.seen.direct.contains(1); }));
     return s.seen.direct[1].front();
   }

@@ -63,7 +63,7 @@ void both_ways(backend::link& link) {
   const const_buffer from(source);
   backend::direct_key key = 0;
   for (backend::cookie id = 1; !self.error; ++id) {
-    if (key != 0) link.direct()->put(key, 0, std::span(&from, 1), id);
+    if (key != 0) self.direct().put(key, 0, std::span(&from, 1), id);
     self.turn();
     self.seen.direct.clear();
     if (self.seen.frames.empty()) continue;
@@ -103,7 +103,7 @@ TEST_CASE("a process killed at any moment leaves nothing, and what concerns it e
       const auto limit = std::chrono::steady_clock::now() + 10s;
       while (!self.error && std::chrono::steady_clock::now() < limit) {
         if (started == kill_at) peer.kill();
-        if (theirs != 0 && self.link.direct()->put(theirs, 0, std::span(&from, 1), started + 1)) ++started;
+        if (theirs != 0 && self.direct().put(theirs, 0, std::span(&from, 1), started + 1)) ++started;
         self.turn();
       }
       CHECK(self.error);

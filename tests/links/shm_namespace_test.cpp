@@ -63,7 +63,7 @@ void describe(backend::link& link) {
     if (self.seen.frames.empty()) continue;
     std::memcpy(&key, self.seen.frames.front().body.data(), sizeof key);
     self.seen.frames.clear();
-    link.direct()->get(key, 0, std::span(&into, 1), 1);
+    self.direct().get(key, 0, std::span(&into, 1), 1);
     frame back = random_frame(r, 8);
     back.body = got;
     while (!self.error && !self.build(back)) self.turn();

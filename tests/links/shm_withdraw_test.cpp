@@ -34,9 +34,9 @@ void use_memory(backend::link& link) {
     if (key != 0) {
       const std::size_t offset = r() % (buffer_bytes / piece) * piece;
       if (r() % 2)
-        link.direct()->put(key, offset, std::span(&from, 1), id);
+        self.direct().put(key, offset, std::span(&from, 1), id);
       else
-        link.direct()->get(key, offset, std::span(&to, 1), id);
+        self.direct().get(key, offset, std::span(&to, 1), id);
     }
     self.turn();
     self.seen.direct.clear();
@@ -162,7 +162,7 @@ TEST_CASE("another session's key to memory that came back is void, not stale", "
   const bytes source(1000, std::byte{5});
   const const_buffer from(source);
   const auto put = [&](side& s, backend::direct_key k, backend::cookie id) {
-    REQUIRE(s.link.direct()->put(k, 0, std::span(&from, 1), id));
+    REQUIRE(s.direct().put(k, 0, std::span(&from, 1), id));
     REQUIRE(turn_until(s, [&] { return s.seen.direct.contains(id); }));
     return s.seen.direct[id].front();
   };

@@ -230,13 +230,13 @@ TEST_CASE("simulated puts arrive late, and even after their initiator is gone", 
     REQUIRE(key.has_value());
     const bytes source(64, std::byte{7});
     const const_buffer from(source);
-    REQUIRE(a.link.direct()->put(*key, 0, std::span(&from, 1), 1));
+    REQUIRE(a.direct().put(*key, 0, std::span(&from, 1), 1));
     const frame f = random_frame(r, 8);
     REQUIRE(turn_until(a, b, [&] { return a.seen.direct.contains(1); }));
     REQUIRE(turn_until(a, b, [&] { return a.build(f); }));
     REQUIRE(turn_until(a, b, [&] { return !b.seen.frames.empty(); }));
     overtaken += memory[0] == std::byte{0};
-    for (backend::cookie id = 2; id < 8; ++id) a.link.direct()->put(*key, 64 * id, std::span(&from, 1), id);
+    for (backend::cookie id = 2; id < 8; ++id) a.direct().put(*key, 64 * id, std::span(&from, 1), id);
     for (std::size_t turns = r() % 6; turns > 0; --turns) a.turn();
     a.link.close();
     const bytes then(memory.begin(), memory.end());

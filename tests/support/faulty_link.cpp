@@ -148,18 +148,20 @@ void faulty_link::filter::on_direct(backend::cookie c, std::error_code e) {
   ++faults::counts().swallowed;
 }
 
-bool faulty_link::memory::put(backend::direct_key key, std::uint64_t offset, std::span<const const_buffer> from,
-                              backend::cookie c) {
-  if (owner_.dead_ || owner_.refuse() || !inner().put(key, offset, from, c)) return false;
-  owner_.spend(1);
-  return true;
+backend::started faulty_link::memory::put(backend::direct_key key, std::uint64_t offset,
+                                          std::span<const const_buffer> from, backend::cookie c) {
+  if (owner_.dead_ || owner_.refuse()) return backend::started::no_room;
+  const backend::started begun = inner().put(key, offset, from, c);
+  if (begun != backend::started::no_room) owner_.spend(1);
+  return begun;
 }
 
-bool faulty_link::memory::get(backend::direct_key key, std::uint64_t offset, std::span<const mutable_buffer> into,
-                              backend::cookie c) {
-  if (owner_.dead_ || owner_.refuse() || !inner().get(key, offset, into, c)) return false;
-  owner_.spend(1);
-  return true;
+backend::started faulty_link::memory::get(backend::direct_key key, std::uint64_t offset,
+                                          std::span<const mutable_buffer> into, backend::cookie c) {
+  if (owner_.dead_ || owner_.refuse()) return backend::started::no_room;
+  const backend::started begun = inner().get(key, offset, into, c);
+  if (begun != backend::started::no_room) owner_.spend(1);
+  return begun;
 }
 
 bool faulty_link::memory::flush(backend::cookie c) { return !owner_.dead_ && !owner_.refuse() && inner().flush(c); }

@@ -69,8 +69,10 @@ class faulty_link final : public backend::link {
       return inner().share(memory, rights, how);
     }
     void withdraw(backend::direct_key key) override { inner().withdraw(key); }
-    bool put(backend::direct_key, std::uint64_t offset, std::span<const const_buffer>, backend::cookie) override;
-    bool get(backend::direct_key, std::uint64_t offset, std::span<const mutable_buffer>, backend::cookie) override;
+    backend::started put(backend::direct_key, std::uint64_t offset, std::span<const const_buffer>,
+                         backend::cookie) override;
+    backend::started get(backend::direct_key, std::uint64_t offset, std::span<const mutable_buffer>,
+                         backend::cookie) override;
     bool flush(backend::cookie) override;
 
    private:

@@ -24,20 +24,22 @@ result<backend::direct_key> sim_memory::share(std::span<const mutable_buffer> me
   return fabric_->share(own_, memory, rights);
 }
 
-bool sim_memory::put(backend::direct_key key, std::uint64_t offset, std::span<const const_buffer> from,
-                     backend::cookie id) {
+backend::started sim_memory::put(backend::direct_key key, std::uint64_t offset, std::span<const const_buffer> from,
+                                 backend::cookie id) {
   op o{kind::put, key, offset};
   o.from.assign(from.begin(), from.end());
   o.id = id;
-  return start(std::move(o), from.size(), loopback::total(from));
+  return start(std::move(o), from.size(), loopback::total(from)) ? backend::started::under_way
+                                                                 : backend::started::no_room;
 }
 
-bool sim_memory::get(backend::direct_key key, std::uint64_t offset, std::span<const mutable_buffer> into,
-                     backend::cookie id) {
+backend::started sim_memory::get(backend::direct_key key, std::uint64_t offset, std::span<const mutable_buffer> into,
+                                 backend::cookie id) {
   op o{kind::get, key, offset};
   o.into.assign(into.begin(), into.end());
   o.id = id;
-  return start(std::move(o), into.size(), loopback::total(into));
+  return start(std::move(o), into.size(), loopback::total(into)) ? backend::started::under_way
+                                                                 : backend::started::no_room;
 }
 
 bool sim_memory::flush(backend::cookie id) {

@@ -30,6 +30,13 @@ enum class sharing : std::uint8_t {
   once,     ///< an offer or a message's payload: withdrawn with its op, whatever state the peer is in
 };
 
+/// What became of a put or get that was asked for.
+enum class started : std::uint8_t {
+  no_room,    ///< nothing; ask again at the next poll
+  under_way,  ///< `on_direct` follows, at the earliest in the next poll or flush
+  done,       ///< it is placed, and nothing follows. (Where a copy does it; only with `placed_before_frames`.)
+};
+
 /// All functions are called with the engine's baton held and never block. Local memory lent to put and get stays
 /// untouched until `on_direct` or a completed `quiesce`.
 class remote_memory {
@@ -43,13 +50,13 @@ class remote_memory {
   /// Owner: ends it. After the return neither CPU nor hardware acting for the peer touches the memory.
   virtual void withdraw(direct_key) = 0;
 
-  /// Initiator: starts moving local bytes to [offset, …) of the peer's memory. False: no room now, ask again at
-  /// the next poll. True: `on_direct(cookie, …)` follows, at the earliest in the next poll or flush.
-  virtual bool put(direct_key, std::uint64_t offset, std::span<const const_buffer> from, cookie) = 0;
+  /// Initiator: starts moving local bytes to [offset, …) of the peer's memory. An error comes by `on_direct`.
+  virtual started put(direct_key, std::uint64_t offset, std::span<const const_buffer> from, cookie) = 0;
   /// Initiator: the other way round.
-  virtual bool get(direct_key, std::uint64_t offset, std::span<const mutable_buffer> into, cookie) = 0;
+  virtual started get(direct_key, std::uint64_t offset, std::span<const mutable_buffer> into, cookie) = 0;
   /// Initiator: `on_direct` follows when every earlier put of this link is placed. access_denied, out_of_bounds,
   /// stale_region and misaligned speak for puts under this cookie; after another error the link is given up.
+  /// False: no room now.
   virtual bool flush(cookie) = 0;
 };
 
