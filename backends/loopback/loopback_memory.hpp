@@ -69,7 +69,7 @@ class loopback_memory final : public backend::remote_memory {
   void close() noexcept;
 
  private:
-  static constexpr backend::memory_caps caps_{limits::fragments, limits::fragments, 1u << 20, true, true};
+  static constexpr backend::memory_caps caps_{limits::fragments, limits::fragments, 1u << 20, true, true, true};
 
   export_table& own_;
   export_table& peer_;

@@ -67,7 +67,7 @@ shm_memory::shm_memory(const parts& p)
   p.own->reaches.store(crosses ? reach::yes : reach::no, std::memory_order_release);
   if (crosses) cross_.clear();
   // The kernel promises nothing about eight bytes.
-  caps_ = {limits::fragments, 1, most_bytes, true, !crosses};
+  caps_ = {limits::fragments, 1, most_bytes, true, !crosses, true};
 }
 
 result<backend::direct_key> shm_memory::share(std::span<const mutable_buffer> memory, access rights,

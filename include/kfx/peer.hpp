@@ -30,7 +30,9 @@ struct request {
 };
 /// Never fails: what is wrong with the request is the op's result. Any thread.
 op_state* start(peer_state&, const request&);
-/// The same for a message, without a request for one that asks for nothing special.
+/// The same for the usual verbs, without a request for those that ask for nothing special.
+op_state* start_write(peer_state&, const const_buffers&, const remote_region&, const op_options&);
+op_state* start_read(peer_state&, const mutable_buffers&, const remote_region&, const op_options&);
 op_state* start_send(peer_state&, const const_buffers& header, const const_buffers& payload, const op_options&);
 op_state* start_reject(peer_state&, const remote_region&, std::error_code, const op_options&);
 }  // namespace detail
@@ -52,17 +54,23 @@ class peer {
   /// Local bytes to the peer's memory. Longer than the token: `out_of_bounds`. Done when the peer has them.
   template <class Token = as_op_t>
   auto write(const_buffers from, const remote_region& to, const op_options& o = {}, Token&& token = Token{}) const {
-    return detail::initiate<done>(std::forward<Token>(token), [s = s_.get(), from, to, o] {
-      return detail::start(*s, {.kind = detail::verb::write, .from = from, .where = {&to, 1}, .options = o});
-    });
+    if constexpr (std::is_same_v<std::remove_cvref_t<Token>, as_op_t>)
+      return op<done>(detail::start_write(*s_, from, to, o));
+    else
+      return detail::initiate<done>(std::forward<Token>(token), [s = s_.get(), from, to, o] {
+        return detail::start_write(*s, from, to, o);
+      });
   }
 
   /// The peer's memory to local bytes.
   template <class Token = as_op_t>
   auto read(mutable_buffers into, const remote_region& from, const op_options& o = {}, Token&& token = Token{}) const {
-    return detail::initiate<done>(std::forward<Token>(token), [s = s_.get(), into, from, o] {
-      return detail::start(*s, {.kind = detail::verb::read, .into = into, .where = {&from, 1}, .options = o});
-    });
+    if constexpr (std::is_same_v<std::remove_cvref_t<Token>, as_op_t>)
+      return op<done>(detail::start_read(*s_, into, from, o));
+    else
+      return detail::initiate<done>(std::forward<Token>(token), [s = s_.get(), into, from, o] {
+        return detail::start_read(*s, into, from, o);
+      });
   }
 
   /// A message. Done when the receiver has taken or dropped it, with its status and the bytes it took; with

@@ -46,6 +46,8 @@ class partition final : public std::enable_shared_from_this<partition> {
   void submit_fresh(detail::op_state&);
   /// The same for one that is `opt_plain`.
   void submit_plain(detail::op_state&);
+  /// A write or read that nobody else knows yet: true, it is done; else nothing happened.
+  bool transfer_plainly(detail::op_state&);
   /// An op_state that counts against max_ops when `user`; waits (driving) for room unless in a handler.
   detail::op_state* make_op(detail::verb kind, bool user) {
     // Far from the limit it is enough to count an op when it starts: so many threads do not submit at once.

@@ -124,6 +124,7 @@ class session final : public detail::peer_state,
   // --- for the partition
   void start(detail::op_state&);  ///< a fresh op: to its lane
   bool start_plainly(detail::op_state&);
+  bool transfer_plainly(detail::op_state&);
   void cancel(detail::op_state&, std::error_code why);
   void share_offer(detail::op_state&, remote_region::fields&);
   void enqueue_started(detail::op_state&);     ///< what it came after took effect
@@ -434,6 +435,7 @@ class session final : public detail::peer_state,
   bool unsent_ = false;         ///< the link was given something since its last flush, or has some left
   std::int64_t last_heard_ = 0;
   std::int64_t last_used_ = 0;
+  bool used_ = false;  ///< since the last tick
   std::int64_t unlinked_since_ = 0;
   std::int64_t probed_at_ = 0;
   unsigned probes_ = 0;

@@ -244,6 +244,7 @@ void session::settle_acks() {
 
 void session::tick(std::int64_t now) {
   const std::int64_t limit = settings.limit.count();
+  if (std::exchange(used_, false)) last_used_ = now;
   if (live_ops_ != 0 && limit > 0) end_stalled(now, limit);
   if (!link_) return;
   if (!probe(now, limit)) return;

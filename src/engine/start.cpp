@@ -230,6 +230,43 @@ op_state* start_send(peer_state& p, const const_buffers& header, const const_buf
   return start(p, {.kind = verb::send, .from = payload, .header = header, .options = w});
 }
 
+namespace {
+
+/// Moved here and now where a copy does it; else an op as any other.
+template <class Buffer>
+op_state* start_transfer(session& s, verb kind, std::span<const Buffer> local, const remote_region& remote,
+                         kfx::lane lane) {
+  op_state* o = s.home->make_op(kind, true);
+  if (!o) throw error(make_error_code(errc::out_of_resources), "no memory for another op; lower options::max_ops");
+  o->owner = &s;
+  o->lane = lane;
+  o->list = o->inline_list;
+  o->options |= engine::opt_last;
+  if (!local.empty()) {
+    o->inline_list[0] = local[0];
+    o->fragments = 1;
+    o->length = local[0].size();
+  }
+  take_target(*o, remote, kind == verb::write ? access::write : access::read);
+  if (s.home->transfer_plainly(*o)) return o;
+  if (kind == verb::read) o->options |= engine::opt_expect;
+  return submit(o);
+}
+
+}  // namespace
+
+op_state* start_write(peer_state& p, const const_buffers& from, const remote_region& to, const op_options& w) {
+  const auto list = from.list();
+  if (list.size() <= 1 && plain(w)) return start_transfer(of(p), verb::write, list, to, w.lane);
+  return start(p, {.kind = verb::write, .from = from, .where = {&to, 1}, .options = w});
+}
+
+op_state* start_read(peer_state& p, const mutable_buffers& into, const remote_region& from, const op_options& w) {
+  const auto list = into.list();
+  if (list.size() <= 1 && plain(w)) return start_transfer(of(p), verb::read, list, from, w.lane);
+  return start(p, {.kind = verb::read, .into = into, .where = {&from, 1}, .options = w});
+}
+
 op_state* start_reject(peer_state& p, const remote_region& offered, std::error_code why, const op_options& options) {
   op_state* o = make(of(p), verb::reject, options);
   o->key = offered.raw().key;

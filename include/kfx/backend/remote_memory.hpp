@@ -22,6 +22,7 @@ struct memory_caps {
   bool placed_before_frames = true;      ///< a put is visible at the target before any frame committed after it;
                                          ///< otherwise the engine holds frames back until `flush` completed
   bool atomic8 = false;                  ///< an aligned put of 8 bytes is never seen torn
+  bool at_once = false;                  ///< put and get are `done`, or went wrong and have moved nothing
 };
 
 /// How long exported memory is meant to stay so.
@@ -34,7 +35,7 @@ enum class sharing : std::uint8_t {
 enum class started : std::uint8_t {
   no_room,    ///< nothing; ask again at the next poll
   under_way,  ///< `on_direct` follows, at the earliest in the next poll or flush
-  done,       ///< it is placed, and nothing follows. (Where a copy does it; only with `placed_before_frames`.)
+  done,       ///< it is placed, and nothing follows; only with `placed_before_frames`
 };
 
 /// All functions are called with the engine's baton held and never block. Local memory lent to put and get stays

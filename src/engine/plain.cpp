@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/// @file
+/// The way of plain ops from the verb to the link where nothing is in their way, without a stop: what `submit_fresh`,
+/// `session::start`, `enqueue` and `flush` come to for them. Wherever anything is, those take over.
+
+#include <algorithm>
+
+#include "engine/partition.hpp"
+#include "engine/publish.hpp"
+#include "engine/session.hpp"
+#include "engine/session_emit.hpp"
+
+namespace kfx::engine {
+
+using detail::op_state;
+
+void partition::submit_plain(op_state& o) {
+  session& s = *o.owner;
+  if ((o.options & opt_waiting) || !submissions_.empty() || !baton_.try_lock()) return submit_fresh(o);
+  const bool busy = s.busy();
+  o.options |= opt_counted;
+  add(outstanding_, std::uint32_t{1});
+  if (!s.start_plainly(o)) {
+    s.start(o);
+    return submitted(busy);
+  }
+  const bool alone = dirty_.size() == 1 && s.dirty && s.hot;
+  if (busy || !alone || handler_of_thread == this || !nobody_sleeps()) return submitted(busy);
+  deferred_ = 0;
+  dirty_.clear();
+  s.dirty = false;
+  s.flush();
+  release();
+}
+
+/// False: nothing was done.
+bool session::start_plainly(op_state& o) {
+  lane_queue& q = queue(o.lane, false);
+  const bool free = q.empty() && link_ && !blocked_ && nothing_waits();
+  if (!free || stopped.load(std::memory_order_relaxed) || !emit_plainly(q, o)) return false;
+  ++live_ops_;
+  ++requests_;
+  see_when_used();
+  o.timer.expiry = -last_used_;
+  return true;
+}
+
+bool partition::transfer_plainly(op_state& o) {
+  if (o.error != 0 || (o.options & (opt_offer | opt_waiting)) || !submissions_.empty() || !baton_.try_lock())
+    return false;
+  const bool done = o.owner->transfer_plainly(o);
+  release();
+  if (!done) return false;
+  o.bytes = o.length;
+  o.stage = stage_zombie;
+  o.bits.store(detail::op_done | detail::op_engine_gone, std::memory_order_release);
+  return true;
+}
+
+/// Where a copy by this thread does it.
+bool session::transfer_plainly(op_state& o) {
+  backend::remote_memory* memory = link_ && settings.direct ? link_->direct() : nullptr;
+  if (!memory || o.bytes != remote.incarnation) return false;
+  if (o.direct == 0 || o.epoch != key_epoch_) {
+    const direct_key* k = direct_keys_.find(o.key);
+    if (!k || k->state != direct_key::usable) return false;
+    o.direct = k->key;
+    o.epoch = key_epoch_;
+  }
+  const backend::memory_caps& caps = memory->caps();
+  if (!caps.at_once || o.length > std::min<std::uint64_t>(settings.slice, caps.max_bytes)) return false;
+  const lane_queue& q = queue(o.lane, false);
+  if (!q.empty() || q.framed_running != 0 || stopped.load(std::memory_order_relaxed)) return false;
+  used_ = true;
+  const std::size_t n = o.fragments;
+  if (o.kind == detail::verb::write) return memory->put(o.direct, o.offset, {o.list, n}, o.id) == backend::started::done;
+  const mutable_buffer into(const_cast<std::byte*>(o.list[0].data()), o.list[0].size());
+  return memory->get(o.direct, o.offset, {&into, n}, o.id) == backend::started::done;
+}
+
+}  // namespace kfx::engine
