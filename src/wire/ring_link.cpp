@@ -180,6 +180,8 @@ bool ring_link::poll_prelude(backend::frame_sink& sink, polled& out) {
   if (out.error) return false;
   sent_.drain([&](backend::cookie id, std::error_code) { sink.on_sent(id); });
   report_memory(sink);
+  // By the sink.
+  if (closed_) return false;
   if (lent_ != returned_) {
     push_bodies();
     if (unrung_) ring_bell();
@@ -275,7 +277,7 @@ bool ring_link::take_piece(backend::frame_sink& sink, polled& out) {
   if (bulk_left_ != 0) return true;
   landing_ = {};
   ++out.frames;
-  return sink.on_bulk_done();
+  return sink.on_bulk_done() && !closed_;
 }
 
 bool ring_link::die(polled& out, std::error_code error) {
@@ -333,6 +335,7 @@ backend::wait_handle ring_link::arm() {
 void ring_link::close() {
   if (closed_) return;
   closed_ = true;
+  armed_ = false;
   sent_.clear();
   for (; returned_ != lent_; ++returned_) bodies_[returned_ % max_bodies].aside.reset();
   landing_ = {};

@@ -14,6 +14,8 @@ void link_suite(const link_place& place, link_traits traits) {
   SECTION("a diverted landing is not written any more") { diverted_landing_is_not_written(place); }
   SECTION("a landing shorter than the body gets what fits") { short_landings(place); }
   SECTION("close fences lent sources and landings") { close_fences_sources_and_landings(place); }
+  SECTION("a sink closes the link that calls it") { close_from_inside(place); }
+  SECTION("a link that was armed is closed") { closed_while_armed(place); }
   SECTION("the other end notices a close") { close_is_noticed(place); }
   SECTION("an armed descriptor signals a frame") { arm_wakes(place); }
   SECTION("two sleepers wake each other") { ping_pong_asleep(place); }

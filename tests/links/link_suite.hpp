@@ -26,6 +26,8 @@ void quiesced_sources_are_not_read(const link_place&);
 void diverted_landing_is_not_written(const link_place&);
 void short_landings(const link_place&);
 void close_fences_sources_and_landings(const link_place&);
+void close_from_inside(const link_place&);
+void closed_while_armed(const link_place&);
 void close_is_noticed(const link_place&);
 
 void direct_moves_bytes(const link_place&);

@@ -254,6 +254,85 @@ void close_fences_sources_and_landings(const link_place& place) {
   }
 }
 
+namespace {
+
+/// Closes its link from inside one of its calls. What it is called for afterwards is counted.
+struct closing_sink : recorder {
+  enum call { at_frame, at_bulk, at_bulk_done, at_sent };
+  closing_sink(backend::link& l, call c) : link(l), when(c) {}
+
+  bool on_frame(const_buffer head, const_buffer body) override {
+    const bool good = recorder::on_frame(head, body);
+    called(at_frame);
+    return good;
+  }
+  std::span<const mutable_buffer> on_bulk(const_buffer head, std::size_t size) override {
+    const auto landing = recorder::on_bulk(head, size);
+    called(at_bulk);
+    return landing;
+  }
+  bool on_bulk_done() override {
+    const bool good = recorder::on_bulk_done();
+    called(at_bulk_done);
+    return good;
+  }
+  void on_sent(backend::cookie) override { called(at_sent); }
+
+  void called(call c) {
+    late += closed;
+    if (c != when || closed) return;
+    closed = true;
+    link.close();
+  }
+
+  backend::link& link;
+  const call when;
+  bool closed = false;
+  std::size_t late = 0;
+};
+
+}  // namespace
+
+void close_from_inside(const link_place& place) {
+  rng r(seed_for("close_from_inside"));
+  for (const auto when :
+       {closing_sink::at_frame, closing_sink::at_bulk, closing_sink::at_bulk_done, closing_sink::at_sent}) {
+    connected pair(place);
+    side a(pair.a());
+    closing_sink b(pair.b(), when);
+    // What comes behind lies ready when the link is closed.
+    std::deque<frame> frames;
+    const auto say = [&](backend::link& link, std::size_t body) {
+      const frame& f = frames.emplace_back(random_frame(r, body));
+      const const_buffer from(f.body);
+      // A link that refuses now and then is asked again.
+      for (int i = 0; i < 1000; ++i)
+        if (link.post(f.head, std::span(&from, 1), frames.size())) return true;
+      return false;
+    };
+    for (const std::size_t body : {100, 20'000, 100, 100}) {
+      REQUIRE(say(a.link, body));
+      REQUIRE(say(b.link, 100));
+    }
+    for (int i = 0; i < 10; ++i) a.turn();
+    // A link that brings no large body apart has no such calls.
+    const auto over = [&] { return b.closed || b.frames.size() == 4; };
+    REQUIRE(turn_until(a, [&] { return over() || b.link.poll(b, 64).error || over() || b.link.flush(b); }));
+    CHECK((b.closed || (b.bulks == 0 && when != closing_sink::at_frame)));
+    CHECK((!b.closed || (b.link.poll(b, 64).error && b.link.flush(b))));
+    CHECK(b.late == 0);
+  }
+}
+
+void closed_while_armed(const link_place& place) {
+  connected pair(place);
+  side a(pair.a());
+  (void)a.link.arm();
+  a.link.close();
+  CHECK(a.link.poll(a.seen, 1).error);
+  CHECK(a.link.arm().fd < 0);
+}
+
 void close_is_noticed(const link_place& place) {
   rng r(seed_for("close_is_noticed"));
   connected pair(place);
