@@ -46,10 +46,10 @@ struct shared_rings {
   std::span<std::byte> out_bytes() const noexcept { return {out[0].bytes, size}; }
 
   const std::size_t size;
-  std::unique_ptr<line[]> in;    ///< the peer writes it
-  std::unique_ptr<line[]> out;   ///< the link writes it
-  std::unique_ptr<words> own;    ///< the link's count, and what it sleeps for
-  std::unique_ptr<words> peer;   ///< the peer's
+  std::unique_ptr<line[]> in;   ///< the peer writes it
+  std::unique_ptr<line[]> out;  ///< the link writes it
+  std::unique_ptr<words> own;   ///< the link's count, and what it sleeps for
+  std::unique_ptr<words> peer;  ///< the peer's
 };
 
 /// What the peer stores while the link looks.
@@ -150,7 +150,7 @@ class ending_memory final : public backend::ring_memory {
 class hostile_pair final : public backend::ring_pair {
  public:
   hostile_pair(shared_rings& rings, const bool& gone, unsigned& woken) : rings_(rings), gone_(gone), woken_(woken) {
-    memory_ = {rings.out_bytes(),       &rings.peer->count, rings.in_bytes(),
+    memory_ = {rings.out_bytes(), &rings.peer->count, rings.in_bytes(),
                &rings.own->count, &rings.own->wants,  &rings.peer->wants};
   }
   const memory& map() const noexcept override { return memory_; }

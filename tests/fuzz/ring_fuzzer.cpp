@@ -25,8 +25,9 @@ KFX_BEFORE_LOAD(16)
 namespace {
 
 constexpr unsigned most_steps = 1000;
-/// What a call may load of the peer's memory, chunks of a single byte and the body a poll takes being the worst.
-constexpr std::uint64_t loads_a_call(unsigned frames) { return 8 * (300'000 + 2 * std::uint64_t{frames}); }
+/// What a call may load of the peer's memory. The worst that a peer can bring about is a body in chunks of a single
+/// byte with a wrap before each; a poll takes 256 KiB of it.
+constexpr std::uint64_t loads_a_call(unsigned frames) { return 2 * 256 * 1024 + 1000 + 32 * std::uint64_t{frames}; }
 
 /// What the link's caller sees and does inside of the link.
 class watchful_sink final : public backend::frame_sink {
@@ -285,8 +286,9 @@ class play {
   void check(std::error_code error) {
     if (sink_.closed) return;
     require(!dead_ || error == dead_);
-    if (error) require(error == errc::protocol_error ? peer_.tampered || peer_.lied
-                                                     : error == std::errc::connection_reset && peer_.gone);
+    if (error)
+      require(error == errc::protocol_error ? peer_.tampered || peer_.lied
+                                            : error == std::errc::connection_reset && peer_.gone);
     dead_ = error;
   }
   /// Both are honest, and so all arrives.
