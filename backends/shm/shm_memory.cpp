@@ -57,17 +57,16 @@ shm_memory::shm_memory(const parts& p)
     : parts_(p),
       neighbour_(p.socket, p.peer_pages),
       exports_(std::make_shared<export_table>(p.socket, *p.own, *p.peer, neighbour_, p.way)) {
-  bool crosses = false;
   if (p.way == bulk::mapped) {
     cross_ = "not asked for";
   } else if (neighbour_.reachable(*p.peer, cross_)) {
-    crosses = p.way == bulk::cross || faster_than_ring(neighbour_, cross_);
-    if (!crosses) cross_ = "slower here: " + cross_;
+    crosses_ = p.way == bulk::cross || faster_than_ring(neighbour_, cross_);
+    if (!crosses_) cross_ = "slower here: " + cross_;
   }
-  p.own->reaches.store(crosses ? reach::yes : reach::no, std::memory_order_release);
-  if (crosses) cross_.clear();
+  p.own->reaches.store(crosses_ ? reach::yes : reach::no, std::memory_order_release);
+  if (crosses_) cross_.clear();
   // The kernel promises nothing about eight bytes.
-  caps_ = {limits::fragments, 1, most_bytes, true, !crosses, true};
+  caps_ = {limits::fragments, 1, most_bytes, true, !crosses_, true};
 }
 
 result<backend::direct_key> shm_memory::share(std::span<const mutable_buffer> memory, access rights,
@@ -174,7 +173,8 @@ bool shm_memory::listen() noexcept {
       case arrival::wake:
         break;
       case arrival::control:
-        broken_ = !imports_.take(said, std::move(given));
+        // An address is for who said that it reaches it: what else it leads to nobody has looked at.
+        broken_ = (said.what == control::cross && !crosses_) || !imports_.take(said, std::move(given));
         break;
       case arrival::ended:
       case arrival::nonsense:

@@ -55,7 +55,8 @@ class shm_memory final : public backend::ring_memory {
   parts parts_;
   backend::memory_caps caps_;
   neighbour neighbour_;
-  std::string cross_;  ///< whether memory is reached through the kernel, and why not
+  bool crosses_ = false;  ///< memory is reached through the kernel
+  std::string cross_;     ///< why not
   const std::shared_ptr<export_table> exports_;
   import_table imports_;
   backend::started outcome(backend::cookie, std::error_code);

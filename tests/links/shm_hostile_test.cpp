@@ -176,6 +176,19 @@ TEST_CASE("nonsense over the socket ends the link, and nothing is left of it", "
   CHECK(open_files() == before + 6 + 5);  // what this test holds: its files, and the last link
 }
 
+TEST_CASE("a key at an address ends a link that does not go through the kernel", "[links][shm]") {
+  victim v;
+  bytes innocent(4096, std::byte{7});
+  v.page->live[0].store(4096);
+  v.say(but([&](control& c) {
+    c.what = control::cross;
+    c.address = reinterpret_cast<std::uintptr_t>(innocent.data());
+  }));
+  CHECK(v.put(4096) == std::errc::connection_reset);
+  CHECK(v.dies());
+  CHECK(std::ranges::all_of(innocent, [](std::byte b) { return b == std::byte{7}; }));
+}
+
 TEST_CASE("a peer that says it is inside for ever is waited for no longer than one that is", "[links][shm]") {
   victim v;
   pages owned(300000, true);
