@@ -58,8 +58,9 @@ arrival receive(int socket, control& heard, descriptor& given) noexcept {
   m.msg_controllen = space.size();
   const ssize_t n = ::recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (n < 0) return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? arrival::nothing : arrival::ended;
-  if (n == 0) return arrival::ended;
+  // Also from a message of no bytes, which looks like the end.
   const bool one = take_descriptors(m, given);
+  if (n == 0) return arrival::ended;
   if (n == 1 && !given) return arrival::wake;
   return one && n == static_cast<ssize_t>(sizeof heard) && !(m.msg_flags & MSG_TRUNC) ? arrival::control
                                                                                       : arrival::nonsense;

@@ -70,7 +70,8 @@ std::optional<heard> listen_to(const descriptor& socket, std::size_t descriptors
   m.msg_controllen = control.size();
   const ssize_t n = ::recvmsg(socket.get(), &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   std::size_t got = 0;
-  for (cmsghdr* c = CMSG_FIRSTHDR(&m); n > 0 && c; c = CMSG_NXTHDR(&m, c)) {
+  // Also from a message of no bytes, which looks like a hang-up.
+  for (cmsghdr* c = n < 0 ? nullptr : CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (std::size_t i = 0; i < count; ++i) {

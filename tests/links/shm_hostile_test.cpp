@@ -33,6 +33,24 @@ shm::descriptor file(std::size_t bytes, int seals = F_SEAL_SHRINK | F_SEAL_GROW)
   return d;
 }
 
+void say_over(int socket, const void* bytes, std::size_t n, const std::vector<int>& give) {
+  iovec data{const_cast<void*>(bytes), n};
+  alignas(cmsghdr) char space[CMSG_SPACE(8 * sizeof(int))]{};
+  msghdr m{};
+  m.msg_iov = &data;
+  m.msg_iovlen = 1;
+  if (!give.empty()) {
+    m.msg_control = space;
+    m.msg_controllen = CMSG_SPACE(give.size() * sizeof(int));
+    cmsghdr* c = CMSG_FIRSTHDR(&m);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(give.size() * sizeof(int));
+    std::memcpy(CMSG_DATA(c), give.data(), give.size() * sizeof(int));
+  }
+  REQUIRE(::sendmsg(socket, &m, MSG_NOSIGNAL) == static_cast<ssize_t>(n));
+}
+
 /// A link whose other end is the test's own, socket and pages.
 struct victim {
   shm::descriptor socket;  ///< the hostile end
@@ -58,21 +76,7 @@ struct victim {
   }
 
   void say(const void* bytes, std::size_t n, std::vector<int> give = {}) const {
-    iovec data{const_cast<void*>(bytes), n};
-    alignas(cmsghdr) char space[CMSG_SPACE(8 * sizeof(int))]{};
-    msghdr m{};
-    m.msg_iov = &data;
-    m.msg_iovlen = 1;
-    if (!give.empty()) {
-      m.msg_control = space;
-      m.msg_controllen = CMSG_SPACE(give.size() * sizeof(int));
-      cmsghdr* c = CMSG_FIRSTHDR(&m);
-      c->cmsg_level = SOL_SOCKET;
-      c->cmsg_type = SCM_RIGHTS;
-      c->cmsg_len = CMSG_LEN(give.size() * sizeof(int));
-      std::memcpy(CMSG_DATA(c), give.data(), give.size() * sizeof(int));
-    }
-    REQUIRE(::sendmsg(socket.get(), &m, MSG_NOSIGNAL) == static_cast<ssize_t>(n));
+    say_over(socket.get(), bytes, n, give);
   }
   void say(const control& c, std::vector<int> give = {}) const { say(&c, sizeof c, std::move(give)); }
 
@@ -174,6 +178,30 @@ TEST_CASE("nonsense over the socket ends the link, and nothing is left of it", "
   v.say("", 1, list(8, sound.get()));
   CHECK(v.dies());
   CHECK(open_files() == before + 6 + 5);  // what this test holds: its files, and the last link
+}
+
+TEST_CASE("descriptors that come with no bytes at all are closed", "[links][shm]") {
+  const auto given = file(4096);
+  const std::size_t before = open_files();
+  {
+    victim v;
+    v.say("", 0, {given.get()});
+    CHECK(v.dies());
+  }
+  CHECK(open_files() == before);
+  {
+    int ends[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+    say_over(ends[0], "", 0, {given.get(), given.get()});
+    boost::asio::io_context io;
+    bool refused = false;
+    boost::asio::co_spawn(io, shm::exchange_memory(io, shm::descriptor(ends[1]), "hostile", false, shm::bulk::ring),
+                          [&](std::exception_ptr, auto outcome) { refused = outcome.index() == 1; });
+    io.run();
+    CHECK(refused);
+    ::close(ends[0]);
+  }
+  CHECK(open_files() == before);
 }
 
 TEST_CASE("a key at an address ends a link that does not go through the kernel", "[links][shm]") {
