@@ -12,6 +12,7 @@
 #include <deque>
 #include <memory>
 #include <new>
+#include <utility>
 
 #include "base/completions.hpp"
 #include "kfx/backend/ring_pair.hpp"
