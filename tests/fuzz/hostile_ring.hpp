@@ -126,11 +126,14 @@ class ending_memory final : public backend::ring_memory {
     return make_error_code(errc::not_supported);
   }
   void withdraw(backend::direct_key) override {}
-  bool put(backend::direct_key, std::uint64_t, std::span<const const_buffer>, backend::cookie id) override {
-    return flush(id);
+  backend::started put(backend::direct_key, std::uint64_t, std::span<const const_buffer>, backend::cookie id) override {
+    flush(id);
+    return backend::started::under_way;
   }
-  bool get(backend::direct_key, std::uint64_t, std::span<const mutable_buffer>, backend::cookie id) override {
-    return flush(id);
+  backend::started get(backend::direct_key, std::uint64_t, std::span<const mutable_buffer>,
+                       backend::cookie id) override {
+    flush(id);
+    return backend::started::under_way;
   }
   bool flush(backend::cookie id) override {
     if (ended.prepare()) ended.push(id);

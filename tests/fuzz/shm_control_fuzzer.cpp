@@ -293,7 +293,7 @@ class play final : public backend::frame_sink {
     if (!m) return;
     process.answer = script_.u8();
     process.listening = !mapped_only_;
-    if (f(*m)) started_.insert(last_id_);
+    if (f(*m) == backend::started::under_way) started_.insert(last_id_);
     process.listening = false;
   }
   void share() {
