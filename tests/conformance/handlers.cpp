@@ -61,9 +61,9 @@ TEST_CASE("a blocked handler stops neither lanes nor acks nor keepalive", "[hand
 TEST_CASE("a message let go of is acknowledged while its handler goes on", "[handlers]") {
   const auto mode = GENERATE(progress::threads, progress::caller);
   const auto pause = GENERATE(0ms, 30ms);  // until the engine's threads sleep, when there is one
-  world w(mode);
   counter acked;
   findings problems;
+  world w(mode);
   (*w.server)->on_message([&](message m) {
     const auto before = acked.value();
     std::this_thread::sleep_for(pause);
