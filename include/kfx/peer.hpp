@@ -57,9 +57,8 @@ class peer {
     if constexpr (std::is_same_v<std::remove_cvref_t<Token>, as_op_t>)
       return op<done>(detail::start_write(*s_, from, to, o));
     else
-      return detail::initiate<done>(std::forward<Token>(token), [s = s_.get(), from, to, o] {
-        return detail::start_write(*s, from, to, o);
-      });
+      return detail::initiate<done>(std::forward<Token>(token),
+                                    [s = s_.get(), from, to, o] { return detail::start_write(*s, from, to, o); });
   }
 
   /// The peer's memory to local bytes.
@@ -68,9 +67,8 @@ class peer {
     if constexpr (std::is_same_v<std::remove_cvref_t<Token>, as_op_t>)
       return op<done>(detail::start_read(*s_, into, from, o));
     else
-      return detail::initiate<done>(std::forward<Token>(token), [s = s_.get(), into, from, o] {
-        return detail::start_read(*s, into, from, o);
-      });
+      return detail::initiate<done>(std::forward<Token>(token),
+                                    [s = s_.get(), into, from, o] { return detail::start_read(*s, into, from, o); });
   }
 
   /// A message. Done when the receiver has taken or dropped it, with its status and the bytes it took; with

@@ -14,6 +14,10 @@ namespace kfx::engine {
 
 using detail::op_state;
 
+namespace {
+constexpr unsigned transfers_a_look = 64;
+}
+
 void partition::submit_plain(op_state& o) {
   session& s = *o.owner;
   if ((o.options & opt_waiting) || !submissions_.empty() || !baton_.try_lock()) return submit_fresh(o);
@@ -49,7 +53,10 @@ bool partition::transfer_plainly(op_state& o) {
   if (o.error != 0 || (o.options & (opt_offer | opt_waiting)) || !submissions_.empty() || !baton_.try_lock())
     return false;
   const bool done = o.owner->transfer_plainly(o);
+  // Who does nothing else waits for nothing, and would hear nothing of its peer.
+  const bool look_around = ++transfers_ % transfers_a_look == 0;
   release();
+  if (look_around) poll(false);
   if (!done) return false;
   o.bytes = o.length;
   o.stage = stage_zombie;
@@ -73,7 +80,8 @@ bool session::transfer_plainly(op_state& o) {
   if (!q.empty() || q.framed_running != 0 || stopped.load(std::memory_order_relaxed)) return false;
   used_ = true;
   const std::size_t n = o.fragments;
-  if (o.kind == detail::verb::write) return memory->put(o.direct, o.offset, {o.list, n}, o.id) == backend::started::done;
+  if (o.kind == detail::verb::write)
+    return memory->put(o.direct, o.offset, {o.list, n}, o.id) == backend::started::done;
   const mutable_buffer into(const_cast<std::byte*>(o.list[0].data()), o.list[0].size());
   return memory->get(o.direct, o.offset, {&into, n}, o.id) == backend::started::done;
 }
