@@ -137,13 +137,6 @@ result<backend::direct_key> loopback_memory::share(std::span<const mutable_buffe
   return own_.share(memory, rights);
 }
 
-/// Done by this very thread, unless it went wrong.
-backend::started loopback_memory::outcome(backend::cookie id, std::error_code error) {
-  if (!error) return backend::started::done;
-  ended_.push(id, error);
-  return backend::started::under_way;
-}
-
 backend::started loopback_memory::put(backend::direct_key key, std::uint64_t offset, std::span<const const_buffer> from,
                                       backend::cookie id) {
   if (closed_ || !ended_.prepare()) return backend::started::no_room;
@@ -154,7 +147,7 @@ backend::started loopback_memory::put(backend::direct_key key, std::uint64_t off
     error = errc::out_of_bounds;
   else
     error = peer_.put(key, offset, from);
-  return outcome(id, error);
+  return ended_.made(id, error);
 }
 
 backend::started loopback_memory::get(backend::direct_key key, std::uint64_t offset,
@@ -167,7 +160,7 @@ backend::started loopback_memory::get(backend::direct_key key, std::uint64_t off
     error = errc::out_of_bounds;
   else
     error = peer_.get(key, offset, into);
-  return outcome(id, error);
+  return ended_.made(id, error);
 }
 
 bool loopback_memory::flush(backend::cookie id) {

@@ -73,7 +73,6 @@ class loopback_memory final : public backend::remote_memory {
 
   export_table& own_;
   export_table& peer_;
-  backend::started outcome(backend::cookie, std::error_code);
   completions ended_;
   bool closed_ = false;
 };

@@ -133,23 +133,16 @@ std::error_code shm_memory::copy(const import_table::import& i, std::uint64_t of
   return {};
 }
 
-/// Done by this very thread, unless it went wrong.
-backend::started shm_memory::outcome(backend::cookie id, std::error_code error) {
-  if (!error) return backend::started::done;
-  ended_.push(id, error);
-  return backend::started::under_way;
-}
-
 backend::started shm_memory::put(backend::direct_key key, std::uint64_t offset, std::span<const const_buffer> from,
                                  backend::cookie id) {
   if (closed_ || !ended_.prepare()) return backend::started::no_room;
-  return outcome(id, move(key, offset, from, access::write));
+  return ended_.made(id, move(key, offset, from, access::write));
 }
 
 backend::started shm_memory::get(backend::direct_key key, std::uint64_t offset, std::span<const mutable_buffer> into,
                                  backend::cookie id) {
   if (closed_ || !ended_.prepare()) return backend::started::no_room;
-  return outcome(id, move(key, offset, into, access::read));
+  return ended_.made(id, move(key, offset, into, access::read));
 }
 
 bool shm_memory::flush(backend::cookie id) {

@@ -59,7 +59,6 @@ class shm_memory final : public backend::ring_memory {
   std::string cross_;     ///< why not
   const std::shared_ptr<export_table> exports_;
   import_table imports_;
-  backend::started outcome(backend::cookie, std::error_code);
   base::completions ended_;
   std::uint32_t accesses_ = 0;
   bool broken_ = false;  ///< the peer said what makes no sense, or nothing any more

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kfx/backend/frame_sink.hpp"
+#include "kfx/backend/remote_memory.hpp"
 
 namespace kfx::base {
 
@@ -14,6 +15,12 @@ namespace kfx::base {
 class completions {
  public:
   void push(backend::cookie id, std::error_code error = {}) { list_.push_back({id, error, true}); }
+  /// What a put or get answers that the calling thread has just made: only what went wrong is reported.
+  backend::started made(backend::cookie id, std::error_code error) {
+    if (!error) return backend::started::done;
+    push(id, error);
+    return backend::started::under_way;
+  }
   /// Makes room for one more; false when there is no memory. A later `push` cannot fail then.
   bool prepare() noexcept {
     try {

@@ -12,17 +12,15 @@ namespace kfx::base {
 [[gnu::always_inline]] inline void copy_small(void* to, const void* from, std::size_t n) noexcept {
   auto* const t = static_cast<char*>(to);
   const auto* const f = static_cast<const char*>(from);
-  const auto ends = [&]<class Word>(Word first) {
-    Word last;
+  if (n >= 8 && n <= 16) [[likely]] {
+    long long first, last;  // which may overlap
     std::memcpy(&first, f, sizeof first);
     std::memcpy(&last, f + n - sizeof last, sizeof last);
     std::memcpy(t, &first, sizeof first);
     std::memcpy(t + n - sizeof last, &last, sizeof last);
-  };
-  if (n - 8 <= 8) [[likely]]
-    return ends(0ll);
-  if (n == 0) return;
-  std::memcpy(to, from, n);
+  } else if (n != 0) {
+    std::memcpy(to, from, n);
+  }
 }
 
 }  // namespace kfx::base

@@ -138,11 +138,16 @@ void prepare_open(op_state& o, const request& r) {
   copy_header(o, std::as_bytes(std::span(r.name)));
 }
 
-op_state* make(session& s, verb kind, const op_options& options) {
+op_state* make(session& s, verb kind, kfx::lane lane) {
   op_state* o = s.home->make_op(kind, true);
   if (!o) throw error(make_error_code(errc::out_of_resources), "no memory for another op; lower options::max_ops");
   o->owner = &s;
-  o->lane = options.lane;
+  o->lane = lane;
+  return o;
+}
+
+op_state* make(session& s, verb kind, const op_options& options) {
+  op_state* o = make(s, kind, options.lane);
   o->after = options.after;
   if (options.last) o->options |= engine::opt_last;
   if (options.deadline.set())
@@ -199,10 +204,7 @@ bool plain(const op_options& w) noexcept {
 
 /// What of such a message is known already is all there is to know.
 op_state* start_plain(session& s, const_buffer header, const_buffer payload, kfx::lane lane) {
-  op_state* o = s.home->make_op(verb::send, true);
-  if (!o) throw error(make_error_code(errc::out_of_resources), "no memory for another op; lower options::max_ops");
-  o->owner = &s;
-  o->lane = lane;
+  op_state* o = make(s, verb::send, lane);
   o->header = header.data();
   o->header_size = static_cast<std::uint32_t>(header.size());
   o->length = payload.size();
@@ -236,10 +238,7 @@ namespace {
 template <class Buffer>
 op_state* start_transfer(session& s, verb kind, std::span<const Buffer> local, const remote_region& remote,
                          kfx::lane lane) {
-  op_state* o = s.home->make_op(kind, true);
-  if (!o) throw error(make_error_code(errc::out_of_resources), "no memory for another op; lower options::max_ops");
-  o->owner = &s;
-  o->lane = lane;
+  op_state* o = make(s, kind, lane);
   o->list = o->inline_list;
   o->options |= engine::opt_last;
   if (!local.empty()) {
