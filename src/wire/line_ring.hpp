@@ -43,11 +43,14 @@ constexpr std::size_t whole_lines(std::size_t bytes) noexcept { return (bytes + 
 /// The sending side. A chunk begins at a line; its first word is stored last, so that the reader, which looks at that
 /// word alone, needs one line's journey for a small chunk.
 ///
-/// Memory order, or why nothing stale is taken for a chunk: every line from `tail_` to `limit_` begins with a zero
-/// that was stored after the reader gave the line back (acquire of `freed`) and before the next publication
-/// (release). The reader looks at a line only after it took the chunk before it (acquire), so it sees that zero or
-/// what was published since; there is always one such line left behind the last chunk. What the bytes between are
-/// does not matter. Positions grow for ever and never need the two to agree on a lap.
+/// Memory order, or why nothing stale is taken for a chunk: the line behind a chunk begins with a zero that was stored
+/// after the reader gave the line back (acquire of `freed`) and before the chunk was published (release). The reader
+/// looks at a line only after it took the chunk before it (acquire), so it sees that zero or what was published since.
+/// At the ring's beginning it looks only after it found a wrap (acquire), which is published after the chunk it leads
+/// to. What the bytes between are does not matter. Positions grow for ever and never need the two to agree on a lap.
+///
+/// While the reader keeps up, the writer begins anew after a quarter of the ring: what few bytes need then stays in the
+/// near caches, and the rest of the ring's pages are never touched.
 ///
 /// The ring's memory is never read. `Sync` supplies the words and, for write-combining memory, the fence.
 template <class Sync>
@@ -55,7 +58,7 @@ class basic_ring_writer {
  public:
   /// `ring` is all zero, a power of two and at least 8 lines (4 for chunks of one); `freed` is the reader's.
   basic_ring_writer(std::span<std::byte> ring, const typename Sync::count& freed) noexcept
-      : ring_(ring.data()), capacity_(ring.size()), freed_(freed), limit_(ring.size()) {}
+      : ring_(ring.data()), capacity_(ring.size()), freed_(freed), limit_(ring.size()), zeroed_(ring.size()) {}
 
   /// The longest chunk that is sure to find room once the reader has caught up: it, and a gap as long before the ring's
   /// end, fit beside the eighth of the ring that the reader may not have told of.
@@ -66,20 +69,29 @@ class basic_ring_writer {
     const std::size_t need = whole_lines(sizeof(std::uint64_t) + at_least);
     // One line stays free: the one at which the reader looks for what comes next.
     const std::size_t free = static_cast<std::size_t>(limit_ - tail_) - ring_line;
-    const std::size_t room = std::min(free, capacity_ - offset(tail_));
-    if (room < need) [[unlikely]]
+    const std::size_t begins = offset(tail_);
+    const std::size_t room = std::min(free, capacity_ - begins);
+    if (room < need || begins >= short_lap()) [[unlikely]]
       return look_further(need, at_most);
     start_ = tail_;
-    return {at(start_) + sizeof(std::uint64_t), std::min(room - sizeof(std::uint64_t), at_most)};
+    return window(room, at_most);
   }
 
   /// The first `bytes` (1 at least) of the last reservation are a chunk.
   void publish(chunk_kind k, std::size_t bytes) noexcept {
+    const std::uint64_t next = start_ + whole_lines(sizeof(std::uint64_t) + bytes);
+    if (zeroed_ <= next) zero(next);
     Sync::wrote(at(start_) + sizeof(std::uint64_t), bytes);
     Sync::fence();
-    if (start_ != tail_) Sync::store(at(tail_), ring_word(chunk_kind::wrap, 0));
     Sync::store(at(start_), ring_word(k, bytes));
-    tail_ = start_ += whole_lines(sizeof(std::uint64_t) + bytes);
+    if (start_ != tail_) [[unlikely]] {
+      Sync::fence();
+      Sync::store(at(tail_), ring_word(chunk_kind::wrap, 0));
+    }
+    tail_ = start_ = next;
+    // Ahead of need: the next chunk's word would wait until its zero has the line.
+    const std::uint64_t ahead = std::min(limit_, next + lines_ahead * ring_line);
+    for (unsigned i = 0; i < 2 && zeroed_ < ahead; ++i) zero(zeroed_);
   }
 
   /// Everything published was read, as far as this side knows; looks if need be.
@@ -88,13 +100,38 @@ class basic_ring_writer {
   bool broken() const noexcept { return broken_; }
 
  private:
+  static constexpr std::uint64_t lines_ahead = 8;
+
   std::size_t offset(std::uint64_t position) const noexcept {
     return static_cast<std::size_t>(position) & (capacity_ - 1);
   }
   std::byte* at(std::uint64_t position) const noexcept { return ring_ + offset(position); }
+  std::size_t short_lap() const noexcept { return capacity_ / 4; }
+  std::span<std::byte> window(std::size_t room, std::size_t at_most) const noexcept {
+    return {at(start_) + sizeof(std::uint64_t), std::min(room - sizeof(std::uint64_t), at_most)};
+  }
+  /// The lines from the next chunk's to this one begin with zeroes.
+  void zero(std::uint64_t position) noexcept {
+    Sync::clear(at(position));
+    zeroed_ = position + ring_line;
+  }
 
   /// At the ring's beginning, and in what the reader gave back meanwhile.
   [[gnu::noinline]] std::span<std::byte> look_further(std::size_t need, std::size_t at_most) noexcept {
+    const std::size_t to_end = capacity_ - offset(tail_);
+    if (to_end <= capacity_ - short_lap()) {
+      (void)take_back();
+      const std::size_t free = static_cast<std::size_t>(limit_ - tail_) - ring_line;
+      const std::size_t room = free > to_end ? free - to_end : 0;
+      // Not much of what was written is unread, or the reader may be about to tell.
+      if (room >= need && room + ring_line >= short_lap() / 2) {
+        start_ = tail_ + to_end;
+        return window(room, at_most);
+      }
+    }
+    return look_everywhere(need, at_most);
+  }
+  std::span<std::byte> look_everywhere(std::size_t need, std::size_t at_most) noexcept {
     do {
       const std::size_t free = static_cast<std::size_t>(limit_ - tail_) - ring_line;
       const std::size_t to_end = capacity_ - offset(tail_);
@@ -104,7 +141,7 @@ class basic_ring_writer {
         start_ = tail_ + to_end;
         room = free > to_end ? free - to_end : 0;
       }
-      if (room >= need) return {at(start_) + sizeof(std::uint64_t), std::min(room - sizeof(std::uint64_t), at_most)};
+      if (room >= need) return window(room, at_most);
     } while (take_back());
     start_ = tail_;
     return {};
@@ -119,7 +156,7 @@ class basic_ring_writer {
       broken_ = true;
       return false;
     }
-    for (; limit_ != end; limit_ += ring_line) Sync::clear(at(limit_));
+    limit_ = end;
     return true;
   }
 
@@ -129,6 +166,7 @@ class basic_ring_writer {
   std::uint64_t tail_ = 0;   ///< where the next chunk begins, or the wrap before it
   std::uint64_t start_ = 0;  ///< where the last reservation begins
   std::uint64_t limit_;      ///< the end of what may be written
+  std::uint64_t zeroed_;     ///< the lines from `tail_` to this one begin with zeroes
   bool broken_ = false;
 };
 

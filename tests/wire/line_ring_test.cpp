@@ -3,6 +3,7 @@
 
 #include "wire/line_ring.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <memory>
@@ -91,6 +92,29 @@ TEST_CASE("a ring is full with one line to spare, and empty again") {
   CHECK(w.drained());
   CHECK_FALSE(w.reserve(w.max_chunk(), w.max_chunk()).empty());
   CHECK_FALSE(w.broken());
+}
+
+TEST_CASE("while the reader keeps up, chunks stay in the first part of the ring") {
+  rng random(seed("short lap"));
+  ring r;
+  writer w(r.memory, r.freed);
+  reader in(r.memory, r.freed);
+  std::size_t farthest = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    // So many at a time that the reader's count, told an eighth of the ring at a time, is behind now and then.
+    const unsigned together = 1 + below(random, 4);
+    for (unsigned n = 0; n < together; ++n) {
+      const auto place = w.reserve(40, capacity);
+      REQUIRE(place.size() >= 40);
+      farthest = std::max(farthest, static_cast<std::size_t>(place.data() + 40 - r.memory));
+      w.publish(chunk_kind::frames, 40);
+    }
+    for (unsigned n = 0; n < together; ++n) {
+      REQUIRE(in.front());
+      in.pop();
+    }
+  }
+  CHECK(farthest <= capacity / 2);
 }
 
 TEST_CASE("a reader that counts what was never written breaks its own ring only") {
