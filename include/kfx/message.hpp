@@ -79,6 +79,12 @@ class message {
   /// Ends the sender's op with this error: a `kfx::errc`, an errno (generic or system category), else `rejected`.
   void reject(std::error_code why) noexcept { detail::message_reject(*std::exchange(s_, nullptr), why); }
 
+  /// What destroying it does, earlier: the message is over. A handler that has no more use for it and sends something
+  /// says so first; then one frame carries both, and does not wait for the handler's return.
+  void let_go() noexcept {
+    if (s_) detail::message_drop(*std::exchange(s_, nullptr));
+  }
+
   detail::op_state* release_state() noexcept { return std::exchange(s_, nullptr); }
 
  private:

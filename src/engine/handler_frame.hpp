@@ -10,6 +10,7 @@
 
 #include "base/asymmetric_fence.hpp"
 #include "engine/partition.hpp"
+#include "engine/session.hpp"
 #include "kfx/detail/op_state.hpp"
 
 namespace kfx::engine {
@@ -22,11 +23,12 @@ struct handler_frame {
   handler_frame* next = nullptr;  ///< of the partition; baton
   std::atomic<std::uint32_t> dropped{0};
   std::uint32_t finished = 0;  ///< of them; baton
+  bool lone;                   ///< it runs for one message, beside which nothing waits
   std::array<detail::op_state*, 31> messages;
 
   inline static constinit thread_local handler_frame* current = nullptr;
 
-  explicit handler_frame(partition& p) noexcept : home(&p), outer(current) { current = this; }
+  handler_frame(partition& p, bool lone) noexcept : home(&p), outer(current), lone(lone) { current = this; }
   ~handler_frame() { current = outer; }
   handler_frame(const handler_frame&) = delete;
 
@@ -44,5 +46,12 @@ struct handler_frame {
     return true;
   }
 };
+
+inline void partition::finish_dropped(handler_frame& f) {
+  for (const std::uint32_t n = f.dropped.load(std::memory_order_acquire); f.finished != n;) {
+    detail::op_state& m = *f.messages[f.finished++];
+    m.owner->finish_message(m);
+  }
+}
 
 }  // namespace kfx::engine

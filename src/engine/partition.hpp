@@ -212,15 +212,22 @@ class partition final : public std::enable_shared_from_this<partition> {
   static void tell_elsewhere(op_id, bool ok);
   std::size_t one_round();
   void begin_round();
-  std::size_t look();
+  std::size_t look(bool handlers);
   void end_round(std::size_t frames);
+  bool comes_soon();
   std::size_t run_ready();
   bool run_one(std::int64_t& now, bool only);
   void handler_begins() noexcept;
   void handler_ends() noexcept;
   std::uint32_t in_handlers() const noexcept { return static_cast<std::uint32_t>(handlers_.load()); }
-  void run_strand(strand&, detail::op_state* chain);
+  void run_strand(strand&, detail::op_state* chain, bool lone);
+  void run_lone(detail::op_state&);
+  /// For the handler of a message that comes alone to be next, nothing else may wait for one.
+  bool takes_alone(const strand& s) const noexcept {
+    return alone_ == s.owner && !lone_ && !ready_first_ && !done_first_ && !s.head && !s.running;
+  }
   void finish_dropped(handler_frame&);
+  bool answers_at_once();
   void finish_dropped_elsewhere();
   bool dropped_meanwhile();
   void handle(strand&, detail::op_state* chain);
@@ -280,7 +287,9 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::int64_t looked_around_ = 0;
   std::uint64_t expire_at_ = 0;
 
-  handler_frame* frames_ = nullptr;  ///< of handlers that run
+  handler_frame* frames_ = nullptr;   ///< of handlers that run
+  session* alone_ = nullptr;          ///< of which one message is wanted, to be run at once
+  detail::op_state* lone_ = nullptr;  ///< that message
   strand* ready_first_ = nullptr;
   strand* ready_last_ = nullptr;
   detail::timer_links* done_first_ = nullptr;

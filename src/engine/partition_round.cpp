@@ -24,15 +24,21 @@ constexpr std::size_t stream = 4;   // frames in one look that show that more ar
 constexpr unsigned most_looks = 4;  // before what they ask for leaves
 // Polls with frames after which a link leaves the set to sleep on: what wakes nobody still costs each arrival.
 constexpr unsigned stays_hot = 64;
+constexpr std::size_t few_links = 2;
+constexpr unsigned peeks = 24;
 }  // namespace
 
-/// What came over its link.
-[[gnu::always_inline]] inline unsigned session::poll(unsigned budget) {
+[[gnu::always_inline]] inline unsigned session::poll(unsigned budget, bool alone) {
   if (!link_) return 0;
   timed_ = false;
+  take_late_ack();
+  if (alone && came_alone_ && found_nothing_ && link_->caps().looks_at_memory) home->alone_ = this;
   const auto r = link_->poll(*this, budget);
+  home->alone_ = nullptr;
   unsent_ |= r.unsent;
+  found_nothing_ = r.frames == 0;
   if (r.frames == 0 && !r.partial && !r.error && !doomed_) return 0;
+  came_alone_ = r.frames == 1;
   if (r.frames != 0) {
     probes_ = 0;
     if (has_to_send()) home->make_dirty(*this);
@@ -107,12 +113,12 @@ void partition::look_around() {
 }
 
 /// What came over the links in use.
-[[gnu::always_inline]] inline std::size_t partition::look() {
+[[gnu::always_inline]] inline std::size_t partition::look(bool handlers) {
   ++looks_;
   std::size_t n = 0;
   for (std::size_t i = 0; i < hot_.size();) {
     session& s = *hot_[i];
-    const unsigned got = s.poll(poll_budget);
+    const unsigned got = s.poll(poll_budget, handlers && !lone_);
     n += got;
     if (got != 0 && s.watched_fd >= 0 && !exposed_.load(std::memory_order_relaxed) && ++s.busy_polls > stays_hot)
       unwatch_link(s);
@@ -139,9 +145,22 @@ void partition::look_around() {
   expire(now_ns());
 }
 
+/// Nothing came. Most of the time between two rounds is that of the round itself, in which nobody looks: a while of
+/// nothing but looking halves what a message waits for that. True: it came.
+[[gnu::always_inline]] inline bool partition::comes_soon() {
+  if (hot_.empty() || hot_.size() > few_links) return false;
+  for (unsigned i = 0; i < peeks; ++i) {
+    for (const session* s : hot_)
+      if (s->sees_something()) return true;
+    if (baton_.wanted() || !submissions_.empty()) return false;
+  }
+  return false;
+}
+
 inline std::size_t partition::one_round() {
   begin_round();
-  const std::size_t n = look();
+  std::size_t n = look(false);
+  if (n == 0 && comes_soon()) n = look(false);
   end_round(n);
   return n;
 }
@@ -203,9 +222,11 @@ std::size_t partition::poll(bool handlers) {
   begin_round();
   std::size_t n = 0;
   for (unsigned looks = 0; looks < most_looks; ++looks) {
-    const std::size_t got = look();
+    std::size_t got = look(handlers);
+    if (got == 0 && looks == 0 && comes_soon()) got = look(handlers);
     end_round(got);
     n += got;
+    if (lone_) run_lone(*std::exchange(lone_, nullptr));
     const bool ready = handlers && work_ready_.load(std::memory_order_relaxed);
     if (ready) {
       if (looks != 0) flush_dirty();  // what the handlers of the look before asked for

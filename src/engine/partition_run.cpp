@@ -106,20 +106,13 @@ inline bool partition::run_one(std::int64_t& now, bool only) {
     baton_.lock();
     if (!only) slow_callbacks_ = took_long(now);
   } else {
-    run_strand(*s, chain);
+    run_strand(*s, chain, false);
     if (!only) s->slow = took_long(now);
     if (--s->owner->running_strands == 0 && !leaving_.empty()) forget_left();
   }
   handler_ends();
   if (!submissions_.empty()) drain();
   return true;
-}
-
-inline void partition::finish_dropped(handler_frame& f) {
-  for (const std::uint32_t n = f.dropped.load(std::memory_order_acquire); f.finished != n;) {
-    op_state& m = *f.messages[f.finished++];
-    m.owner->finish_message(m);
-  }
 }
 
 /// Those of handlers that are at something else by now.
@@ -136,12 +129,12 @@ bool partition::dropped_meanwhile() {
 }
 
 /// The messages of a lane, to their handler. The baton is let go of meanwhile.
-inline void partition::run_strand(strand& s, op_state* chain) {
+inline void partition::run_strand(strand& s, op_state* chain, bool lone) {
   const bool messages = chain != nullptr;
   const kfx::lane lane = messages ? chain->lane : default_lane;
   ++s.owner->running_strands;
   {
-    handler_frame frame(*this);
+    handler_frame frame(*this, lone);
     frame.next = std::exchange(frames_, &frame);
     release();
     partition* const outer = std::exchange(handler_of_thread, this);
@@ -176,6 +169,23 @@ inline void partition::handle(strand& s, op_state* chain) {
       detail::message_reject(*m, make_error_code(errc::dropped));
     }
   }
+}
+
+/// A message that came alone: what its handler asks for leaves before anything else is seen to.
+void partition::run_lone(op_state& m) {
+  session& s = *m.owner;
+  strand& of = *s.strand_of(m.lane);
+  of.running = true;
+  handler_begins();
+  run_strand(of, &m, true);
+  if (s.answer_at_once() && dirty_.size() == 1 && s.dirty) {
+    dirty_.clear();
+    s.dirty = false;
+  }
+  s.take_late_ack();
+  if (--s.running_strands == 0 && !leaving_.empty()) forget_left();
+  handler_ends();
+  if (!submissions_.empty()) drain();
 }
 
 std::shared_ptr<detail::region_state> partition::region_of(std::uint64_t key) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "engine/handler_frame.hpp"
 #include "engine/partition.hpp"
 #include "engine/publish.hpp"
 #include "engine/session.hpp"
@@ -24,12 +25,14 @@ void partition::submit_plain(op_state& o) {
   const bool busy = s.busy();
   o.options |= opt_counted;
   add(outstanding_, std::uint32_t{1});
-  if (!s.start_plainly(o)) {
+  const bool in_handler = handler_of_thread == this;
+  const bool at_once = in_handler ? answers_at_once() : !busy;
+  if (!s.start_plainly(o, at_once)) {
     s.start(o);
     return submitted(busy);
   }
-  const bool alone = dirty_.size() == 1 && s.dirty && s.hot;
-  if (busy || !alone || handler_of_thread == this || !nobody_sleeps()) return submitted(busy);
+  const bool only = dirty_.size() == 1 && s.dirty && s.hot;
+  if (!at_once || !only || !nobody_sleeps()) return submitted(busy);
   deferred_ = 0;
   dirty_.clear();
   s.dirty = false;
@@ -37,11 +40,21 @@ void partition::submit_plain(op_state& o) {
   release();
 }
 
+/// A handler that let go of the message it is about, and asks for something now: that leaves with the message's ack,
+/// and does not wait until the handler returns. Once: what else it asks for makes a burst.
+bool partition::answers_at_once() {
+  handler_frame* const f = handler_frame::current;
+  if (!f || f->home != this || !f->lone || f->dropped.load(std::memory_order_relaxed) == 0) return false;
+  f->lone = false;
+  finish_dropped(*f);
+  return true;
+}
+
 /// False: nothing was done.
-bool session::start_plainly(op_state& o) {
+bool session::start_plainly(op_state& o, bool at_once) {
   lane_queue& q = queue(o.lane, false);
   const bool free = q.empty() && link_ && !blocked_ && nothing_waits();
-  if (!free || stopped.load(std::memory_order_relaxed) || !emit_plainly(q, o)) return false;
+  if (!free || stopped.load(std::memory_order_relaxed) || !emit_plainly(q, o, at_once)) return false;
   ++live_ops_;
   ++requests_;
   see_when_used();

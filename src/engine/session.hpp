@@ -123,7 +123,7 @@ class session final : public detail::peer_state,
 
   // --- for the partition
   void start(detail::op_state&);  ///< a fresh op: to its lane
-  bool start_plainly(detail::op_state&);
+  bool start_plainly(detail::op_state&, bool at_once);
   bool transfer_plainly(detail::op_state&);
   void cancel(detail::op_state&, std::error_code why);
   void share_offer(detail::op_state&, remote_region::fields&);
@@ -141,7 +141,6 @@ class session final : public detail::peer_state,
   void send_all();            ///< the same, with acks that are owed, and has the link send it
   bool holds_ack() noexcept;  ///< nothing but an ack is to go, and something that takes it along will, most likely
   std::error_code flush();
-  unsigned poll(unsigned budget);
   /// Once a burst, when something came.
   void see_time() noexcept {
     if (!timed_) ask_time();
@@ -149,9 +148,18 @@ class session final : public detail::peer_state,
   void ask_time() noexcept;
   void see_when_used() noexcept;
   bool unsent() const noexcept { return unsent_; }
-  void poll_over();    ///< after a burst: acks that are owed
-  void settle_acks();  ///< before sleeping: acks that nobody waits for
-  void strand_done(strand&);
+  /// What came over its link; with `alone`, a message that is likely to be all there is ends the look.
+  unsigned poll(unsigned budget, bool alone);
+  /// Something came, seen by a look at memory alone.
+  bool sees_something() const noexcept { return link_ && link_->waiting(); }
+  void take_late_ack() {
+    if (has_late_ack_) [[unlikely]]
+      process_late_ack();
+  }
+  /// What the handler of a message that came alone asked for, its ack if nothing else, leaves. False: the usual way.
+  bool answer_at_once();
+  void poll_over();                     ///< after a burst: acks that are owed
+  void settle_acks();                   ///< before sleeping: acks that nobody waits for
   void region_gone(std::uint64_t key);  ///< nothing of it may be touched after the return
   void end_all(std::error_code why);    ///< the node stops
   backend::link* link() const noexcept { return link_.get(); }
@@ -222,7 +230,7 @@ class session final : public detail::peer_state,
   detail::op_state* make_express(wire::type, std::uint32_t op, kfx::lane);
   void enqueue(detail::op_state&);
   void enqueue_inline(detail::op_state&);
-  bool emit_plainly(lane_queue&, detail::op_state&);
+  bool emit_plainly(lane_queue&, detail::op_state&, bool at_once);
   lane_queue& list_of(const detail::op_state&);
   void move_to_wire(detail::op_state&);
   void emitted_whole(detail::op_state&);
@@ -408,6 +416,12 @@ class session final : public detail::peer_state,
   void result_later(detail::op_state&);
   void leave_behind(std::int64_t since);
   void leave_kept_behind(kfx::lane);
+  void process_late_ack();
+  /// A message that comes alone goes to its handler before the ack that it brought is looked at (ADR 8).
+  bool came_alone_ = false;    ///< so did the last one
+  bool found_nothing_ = true;  ///< the last look
+  bool has_late_ack_ = false;
+  std::uint32_t late_ack_ = 0;
   bool ack_urgent_ = false;  ///< the peer's ops wait for the ack
   bool ack_held_ = false;
   std::uint8_t spoke_soon_ = 0;                      ///< how often, of late, a frame followed an ack between two looks

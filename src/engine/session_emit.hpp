@@ -179,7 +179,7 @@ KFX_HOT void session::emitted_whole(detail::op_state& o) {
 }
 
 /// What `emit` and `emitted_whole` come to for a plain message on its way out of an empty lane. False: it has to wait.
-KFX_HOT bool session::emit_plainly(lane_queue& q, detail::op_state& o) {
+KFX_HOT bool session::emit_plainly(lane_queue& q, detail::op_state& o, bool at_once) {
   if (credits_ <= 0 || q.direct_running != 0) return false;
   wire::head h{};
   h.type = wire::type::send;
@@ -188,6 +188,7 @@ KFX_HOT bool session::emit_plainly(lane_queue& q, detail::op_state& o) {
   h.a = o.length;
   h.b = o.header_size;
   if (!put_small(h, {o.header, o.header_size}, o.inline_list[0])) return false;
+  if (at_once) commit_window();
   if (acked_at_look_ == home->looks_) spoke_after_ack();
   log_.push({&o, 0, 0, wire::type::send, 0, true});
   ++replay_at_;

@@ -122,6 +122,7 @@ void session::reset(std::error_code code, bool all) {
   tx_acked_ = rx_taken_ = rx_told_ = 0;
   inbound_ = 0;
   credits_ = 0;
+  has_late_ack_ = false;
   failed_.clear();
   errors_waiting_ = 0;
   open_.clear();
@@ -215,6 +216,13 @@ void session::poll_over() {
     else
       acked_at_look_ = home->looks_;
   }
+}
+
+bool session::answer_at_once() {
+  if (!link_ || blocked_ || pong_owed_ || !nothing_waits() || (window_used_ == 0 && holds_ack())) return false;
+  poll_over();
+  flush();
+  return !ack_owed_;
 }
 
 bool session::holds_ack() noexcept {

@@ -189,7 +189,13 @@ bool session::on_frame(const_buffer head_bytes, const_buffer body) {
   const wire::head h = wire::take(head_bytes.data());
   if (h.type == wire::type::send) {
     const std::uint64_t key = h.words > 4 ? wire::ext(head_bytes, 0) : 0;
-    return (act_send(h, key, body) && took(h)) || refuse();
+    if (!act_send(h, key, body)) return refuse();
+    if (!home->lone_) return took(h) || refuse();
+    ++rx_taken_;
+    last_used_ = round_now_;
+    late_ack_ = h.ack;
+    has_late_ack_ = h.ack != tx_acked_;
+    return false;  // what may be behind it is for the next look
   }
   if (!h.numbered()) return on_control(h) || refuse();
   landing l = prepare(h, head_bytes, body.size());
@@ -203,6 +209,11 @@ bool session::on_frame(const_buffer head_bytes, const_buffer body) {
     }
   }
   return (act(l, body) && took(h)) || refuse();
+}
+
+void session::process_late_ack() {
+  has_late_ack_ = false;
+  if (!process_ack(late_ack_)) doom(make_error_code(errc::protocol_error));
 }
 
 std::span<const mutable_buffer> session::on_bulk(const_buffer head_bytes, std::size_t body_size) {

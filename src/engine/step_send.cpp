@@ -62,8 +62,13 @@ strand* session::other_strand(kfx::lane lane) {
 }
 
 void session::to_strand(op_state& m) {
-  m.stage = stage_strand;
   strand& s = *strand_of(m.lane);
+  if (home->takes_alone(s) && !(m.options & opt_notify)) {
+    hand_over(m);
+    home->lone_ = &m;
+    return;
+  }
+  m.stage = stage_strand;
   m.queue_next = nullptr;
   (s.tail ? s.tail->queue_next : s.head) = &m;
   s.tail = &m;

@@ -39,6 +39,7 @@ ring_link::ring_link(std::unique_ptr<backend::ring_pair> pair)
       peer_wants_(pair_->map().peer_wants),
       sleeper_fences_(pair_->map().sleeper_fences) {
   caps_.align = alignment;
+  caps_.looks_at_memory = true;
   caps_.max_window = writer_.max_chunk();
 }
 

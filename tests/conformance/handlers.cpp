@@ -80,6 +80,51 @@ TEST_CASE("a message let go of is acknowledged while its handler goes on", "[han
   problems.require_none();
 }
 
+TEST_CASE("an answer leaves while the handler that let go of its message goes on", "[handlers]") {
+  const auto mode = GENERATE(progress::threads, progress::caller);
+  counter answered, acked;
+  findings problems;
+  world w(mode);
+  (*w.server)->on_message([&](message m) {
+    const auto before = answered.value(), ended = acked.value();
+    const kfx::peer sender = m.from();
+    m.let_go();
+    sender.send(head.bytes()).detach();
+    problems.check(answered.reaches(before + 1), "the answer waits for its handler's return");
+    problems.check(acked.reaches(ended + 1), "the ack waits for its handler's return");
+  });
+  (*w.client)->on_message([&](message) { answered.add(); });
+  w.connect();
+  for (int i = 0; i < 6; ++i) {
+    must(w.peer.send(head.bytes()));
+    acked.add();
+  }
+  problems.require_none();
+}
+
+TEST_CASE("an op ends though the handler of the message that brought its ack blocks", "[handlers]") {
+  const auto mode = GENERATE(progress::threads, progress::caller);
+  counter ended, arrived;
+  findings problems;
+  world w(mode);
+  (*w.server)->on_message([](message m) {
+    const kfx::peer sender = m.from();
+    m.let_go();
+    sender.send(head.bytes()).detach();
+  });
+  (*w.client)->on_message([&](message) {
+    arrived.add();
+    problems.check(ended.reaches(arrived.value()), "the op waits for the handler of the message that acknowledged it");
+  });
+  w.connect();
+  for (unsigned i = 1; i <= 6; ++i) {
+    must(w.peer.send(head.bytes()));
+    ended.add();
+    REQUIRE(arrived.reaches(i));
+  }
+  problems.require_none();
+}
+
 TEST_CASE("a silent link is kept alive while a handler blocks", "[handlers][steady]") {
   blocking_service s;
   counter down;

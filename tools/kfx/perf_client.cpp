@@ -51,9 +51,15 @@ client::client(const client_options& o, std::uint64_t largest, unsigned deepest)
       peer_(node_.at(o.uri)) {
   ns_per_tick();
   node_.on_message([this](kfx::message m) {
-    if (m.payload_size() == 0) return returned();
+    if (m.payload_size() == 0) {
+      m.let_go();
+      return returned();
+    }
     receiver_.take(std::move(m), {place(returns_.load(std::memory_order_relaxed)), now_.payload},
-                   [this](kfx::message&&) { returned(); });
+                   [this](kfx::message&& whole) {
+                     whole.let_go();
+                     returned();
+                   });
   });
   node_.on_notify([this](const kfx::notification&, const kfx::peer&) { returned(); });
   node_.on_peer([this](const kfx::peer&, kfx::peer_event e) {

@@ -57,7 +57,8 @@ kfx::mutable_buffer server::next_place() {
 }
 
 /// The answering send is made in the handler: that is the shortest way there is.
-void server::pong(kfx::message&&) {
+void server::pong(kfx::message&& m) {
+  m.let_go();
   client_.send(header_, kfx::const_buffer(memory_->span().data(), now_.payload)).detach();
 }
 

@@ -24,6 +24,7 @@ struct link_caps {
   std::size_t max_window = 64 * 1024;          ///< the most `reserve` can ever lend; at least `whole_limit`
   std::size_t max_body = limits::frame;        ///< the most `post` takes
   std::chrono::milliseconds quiesce_bound{0};  ///< the longest a `quiesce` that answered false can take
+  bool looks_at_memory = false;                ///< `waiting` tells, and costs a look at memory
 };
 
 /// What a link sleeps on. fd < 0: nothing to sleep on, poll again.
@@ -64,6 +65,8 @@ class link {
     std::error_code error{};
   };
   virtual polled poll(frame_sink&, unsigned budget) = 0;
+  /// A poll would find something. Called in a tight loop between polls, where `caps().looks_at_memory`.
+  virtual bool waiting() const noexcept { return false; }
 
   /// The engine must have all memory lent under `cookie` (every post, put and get that named it; several may have
   /// named the same) back now. True: it is quiet already
