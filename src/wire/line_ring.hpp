@@ -40,6 +40,9 @@ constexpr std::size_t bytes_of(std::uint64_t word) noexcept { return static_cast
 
 constexpr std::size_t whole_lines(std::size_t bytes) noexcept { return (bytes + ring_line - 1) & ~(ring_line - 1); }
 
+/// The reader tells how far it is so many bytes at a time, because telling costs a line's journey back.
+constexpr std::size_t told_after(std::size_t capacity) noexcept { return capacity / 16; }
+
 /// The sending side. A chunk begins at a line; its first word is stored last, so that the reader, which looks at that
 /// word alone, needs one line's journey for a small chunk.
 ///
@@ -49,8 +52,8 @@ constexpr std::size_t whole_lines(std::size_t bytes) noexcept { return (bytes + 
 /// At the ring's beginning it looks only after it found a wrap (acquire), which is published after the chunk it leads
 /// to. What the bytes between are does not matter. Positions grow for ever and never need the two to agree on a lap.
 ///
-/// While the reader keeps up, the writer begins anew after a quarter of the ring: what few bytes need then stays in the
-/// near caches, and the rest of the ring's pages are never touched.
+/// While the reader keeps up, the writer begins anew after three sixteenths of the ring: what few bytes need then stays
+/// in the near caches, and the rest of the ring's pages are never touched.
 ///
 /// The ring's memory is never read. `Sync` supplies the words and, for write-combining memory, the fence.
 template <class Sync>
@@ -61,8 +64,19 @@ class basic_ring_writer {
       : ring_(ring.data()), capacity_(ring.size()), freed_(freed), limit_(ring.size()), zeroed_(ring.size()) {}
 
   /// The longest chunk that is sure to find room once the reader has caught up: it, and a gap as long before the ring's
-  /// end, fit beside the eighth of the ring that the reader may not have told of.
+  /// end, fit beside what the reader may not have told of.
   std::size_t max_chunk() const noexcept { return capacity_ / 8 * 3 - sizeof(std::uint64_t); }
+
+  /// The longest chunk that `reserve_near` is sure to find room for once the reader has caught up.
+  std::size_t max_near() const noexcept {
+    return has_laps() ? short_lap() - told_after(capacity_) - 2 * ring_line : max_chunk();
+  }
+  /// Space for a chunk of so many bytes that does not lead beyond the short lap: for a long row of chunks, which would
+  /// otherwise fill the ring, and gain nothing. Empty: the reader has not caught up, or `broken`.
+  std::span<std::byte> reserve_near(std::size_t bytes) noexcept {
+    const auto found = reserve(bytes, bytes);
+    return offset(start_) < short_lap() || !has_laps() ? found : std::span<std::byte>();
+  }
 
   /// Space for a chunk of at least so many bytes and at most so many more as are at hand. Empty: no room, or `broken`.
   std::span<std::byte> reserve(std::size_t at_least, std::size_t at_most) noexcept {
@@ -106,7 +120,8 @@ class basic_ring_writer {
     return static_cast<std::size_t>(position) & (capacity_ - 1);
   }
   std::byte* at(std::uint64_t position) const noexcept { return ring_ + offset(position); }
-  std::size_t short_lap() const noexcept { return capacity_ / 4; }
+  bool has_laps() const noexcept { return capacity_ >= 64 * ring_line; }
+  std::size_t short_lap() const noexcept { return capacity_ / 16 * 3; }
   std::span<std::byte> window(std::size_t room, std::size_t at_most) const noexcept {
     return {at(start_) + sizeof(std::uint64_t), std::min(room - sizeof(std::uint64_t), at_most)};
   }
@@ -124,7 +139,7 @@ class basic_ring_writer {
       const std::size_t free = static_cast<std::size_t>(limit_ - tail_) - ring_line;
       const std::size_t room = free > to_end ? free - to_end : 0;
       // Not much of what was written is unread, or the reader may be about to tell.
-      if (room >= need && room + ring_line >= short_lap() / 2) {
+      if (room >= need && room >= short_lap() / 2) {
         start_ = tail_ + to_end;
         return window(room, at_most);
       }
@@ -198,11 +213,10 @@ class basic_ring_reader {
     return chunk{kind_of(word), found};
   }
 
-  /// The last `front` is not needed any more. Told to the writer an eighth of the ring at a time, because telling
-  /// costs a line's journey back. True: it was told now.
+  /// The last `front` is not needed any more. True: the writer was told now.
   bool pop() noexcept {
     head_ += std::exchange(size_, 0);
-    return head_ - given_ >= capacity_ / 8 && give_back();
+    return head_ - given_ >= told_after(capacity_) && give_back();
   }
   /// Tells the writer at once. True: there was something to tell.
   bool give_back() noexcept {

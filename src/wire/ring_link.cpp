@@ -114,14 +114,19 @@ void ring_link::push_bodies() {
   }
 }
 
+/// A small frame goes wherever there is room.
+std::span<std::byte> ring_link::room_for_body(std::size_t bytes) noexcept {
+  return bytes <= writer_.max_near() ? writer_.reserve_near(bytes) : writer_.reserve(bytes, bytes);
+}
+
 /// Copies as much of it as there is room for. False: not all.
 bool ring_link::push_body(outgoing& o) {
   const bool whole = o.head_size != 0 && o.head_size + o.left <= backend::whole_limit;
   while (o.head_size + o.left != 0) {
-    // Full chunks: small ones would cost the reader more than they gain. A small frame is one chunk.
+    // A small frame is one chunk. What is more than that is in pieces that stay in the near caches: it is copied twice.
     const std::size_t head = o.head_size;
-    const std::size_t body = whole || head == 0 ? std::min(o.left, caps_.max_window) : 0;
-    const auto window = writer_.reserve(head + body, head + body);
+    const std::size_t body = whole ? o.left : head == 0 ? std::min(o.left, writer_.max_near()) : 0;
+    const auto window = room_for_body(head + body);
     if (window.empty()) {
       body_needs_ = head + body;
       return false;
@@ -315,7 +320,7 @@ bool ring_link::set_aside(outgoing& o) {
 /// Whether somebody who was refused may ask again. Said once: who has nothing to send any more would be kept awake for
 /// ever.
 bool ring_link::has_room() {
-  if (lent_ != returned_ && !writer_.reserve(body_needs_, body_needs_).empty()) return true;
+  if (lent_ != returned_ && !room_for_body(body_needs_).empty()) return true;
   const bool slot = refused_ && lent_ - returned_ < max_bodies;
   const bool space = starved_ != 0 && lent_ == returned_ && !writer_.reserve(starved_, caps_.max_window).empty();
   if (slot) refused_ = false;

@@ -60,6 +60,7 @@ class ring_link final : public backend::link {
   bool post_lent(const_buffer head, std::span<const const_buffer> body, std::size_t bytes, backend::cookie);
   void push_bodies();
   bool push_body(outgoing&);
+  std::span<std::byte> room_for_body(std::size_t bytes) noexcept;
   bool set_aside(outgoing&);
   bool has_room();
   void publish(chunk_kind, std::size_t bytes) noexcept;

@@ -117,6 +117,44 @@ TEST_CASE("while the reader keeps up, chunks stay in the first part of the ring"
   CHECK(farthest <= capacity / 2);
 }
 
+TEST_CASE("a long row of chunks stays near, and waits for the reader rather than fill the ring") {
+  rng random(seed("near"));
+  constexpr std::size_t large = 64 * 1024;
+  struct alignas(ring_line) bytes_of_ring {
+    std::byte memory[large] = {};
+    ring_words::count freed = 0;
+  };
+  const auto r = std::make_unique<bytes_of_ring>();
+  writer w(r->memory, r->freed);
+  reader in(r->memory, r->freed);
+  std::size_t farthest = 0, unread = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    const bool row = below(random, 4) != 0;
+    const std::size_t bytes = 1 + below(random, static_cast<std::uint32_t>(row ? w.max_near() : 200));
+    auto place = row ? w.reserve_near(bytes) : w.reserve(bytes, bytes);
+    if (place.empty()) {
+      // The reader catches up, and tells when it usually does: that is room for any of them.
+      for (; unread != 0; --unread) {
+        REQUIRE(in.front());
+        in.pop();
+      }
+      place = row ? w.reserve_near(bytes) : w.reserve(bytes, bytes);
+      REQUIRE(place.size() >= bytes);
+    }
+    if (row) farthest = std::max(farthest, static_cast<std::size_t>(place.data() + bytes - r->memory));
+    w.publish(row ? chunk_kind::body : chunk_kind::frames, bytes);
+    ++unread;
+    if (unread > 4 && below(random, 3) == 0) {
+      REQUIRE(in.front());
+      in.pop();
+      --unread;
+    }
+  }
+  CHECK(farthest <= 20 * 1024);
+  CHECK_FALSE(w.broken());
+  CHECK_FALSE(in.broken());
+}
+
 TEST_CASE("a reader that counts what was never written breaks its own ring only") {
   const std::uint64_t lie = GENERATE(std::uint64_t{ring_line}, std::uint64_t{1}, ~std::uint64_t{63}, 1ull << 40);
   ring r;
