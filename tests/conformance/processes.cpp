@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <deque>
 
 #include "child.hpp"
@@ -29,6 +30,12 @@ std::string same_place(const child& c) {
   const std::string listen = listen_uri();
   const auto query = listen.find('?');
   return query == std::string::npos ? c.says() : c.says() + listen.substr(query);
+}
+
+/// KFX_TEST_KILLS: for a long run.
+std::uint64_t kill_rounds() {
+  const char* text = std::getenv("KFX_TEST_KILLS");
+  return text && *text ? std::strtoull(text, nullptr, 10) : 8;
 }
 
 struct subject {
@@ -166,14 +173,16 @@ TEST_CASE("a process killed in mid-traffic and started again", "[process][proces
     if (e == peer_event::restarted) restarted.add();
   });
   const kfx::peer p = client->at(client_uri(*peer));
-  std::vector<tag> headers(100000);
+  constexpr unsigned sends = 200;
+  const std::uint64_t kills = kill_rounds();
+  std::vector<tag> headers(first_id + kills * sends);
   std::uint64_t id = first_id;
-  for (std::uint64_t round = 1; round <= 8; ++round) {
+  for (std::uint64_t round = 1; round <= kills; ++round) {
     const remote_region remote = must(p.open("memory"));
     std::vector<op<done>> ops;
     std::vector<std::uint64_t> ids;
     std::deque<guarded> sources;
-    for (int i = 0; i < 200; ++i, ++id) {
+    for (unsigned i = 0; i < sends; ++i, ++id) {
       headers[id] = {1, id};
       guarded& source = sources.emplace_back(rng.size(200000));
       source.fill(std::byte{5});
