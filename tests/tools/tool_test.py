@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""kfx as its users run it: tool_test.py KFX info|doctor|ping|perf|server|wrong|dead"""
+"""kfx as its users run it: tool_test.py KFX info|doctor|ping|perf|server|wrong|dead|apart"""
 import csv
 import io
 import json
@@ -250,7 +250,28 @@ def dead():
             until(lambda: not any(alive(c) for c in children), "the server that it forked ends with it")
 
 
-PARTS = {"info": info, "doctor": doctor, "ping": ping, "perf": perf, "server": server, "wrong": wrong, "dead": dead}
+def apart():
+    """As in containers: what cannot be seen from there is gone around, and said."""
+    hidden = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$1" && shift && exec "$@"', "sh"]
+    with tempfile.TemporaryDirectory() as place:
+        os.environ["XDG_RUNTIME_DIR"] = place
+        if subprocess.run([*hidden, place, "true"], capture_output=True, check=False).returncode != 0:
+            print("needs the right to mount in a namespace of its own (CAP_SYS_ADMIN)")
+            sys.exit(77)
+        with Background("ping", "--listen", "kfx://127.0.0.1:0") as node:
+            assert "over shm" in run("ping", node.uri, "-c", "1")
+            far = subprocess.run([*hidden, place, KFX, "ping", node.uri, "-c", "1"], capture_output=True, text=True,
+                                 timeout=60, check=False)
+            said = far.stdout + far.stderr
+            assert far.returncode == 0 and "over tcp" in said, said
+            assert "shm (cannot connect to shm://" in said and "No such file or directory" in said, said
+            pid = [*hidden[:1], "--pid", "--fork", KFX, "ping", node.uri, "-c", "1"]
+            far = subprocess.run(pid, capture_output=True, text=True, timeout=60, check=False)
+            said = far.stdout + far.stderr
+            assert far.returncode == 0 and "over shm" in said and "pid namespace" in said, said
+
+
+PARTS = {"info": info, "doctor": doctor, "ping": ping, "perf": perf, "server": server, "wrong": wrong, "dead": dead, "apart": apart}
 
 if __name__ == "__main__":
     if len(sys.argv) != 3 or sys.argv[2] not in PARTS:
