@@ -133,6 +133,12 @@ class partition final : public std::enable_shared_from_this<partition> {
     s.dirty = true;
     dirty_.push_back(&s);
   }
+  /// If no other one is dirty: else the next flush finds it so, which does no harm.
+  void make_clean(session& s) {
+    if (dirty_.size() != 1 || !s.dirty || !s.hot) return;
+    dirty_.clear();
+    s.dirty = false;
+  }
   bool watch_link(session&);  ///< its descriptor joins the set to sleep on
   void unwatch_link(session&);
   void ready_strand(strand& s) {
@@ -224,7 +230,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   void run_lone(detail::op_state&);
   /// For the handler of a message that comes alone to be next, nothing else may wait for one.
   bool takes_alone(const strand& s) const noexcept {
-    return alone_ == s.owner && !lone_ && !ready_first_ && !done_first_ && !s.head && !s.running;
+    return alone_ == s.owner && !lone_ && !ready_first_ && !done_first_ && !s.head && !s.running && !s.slow;
   }
   void finish_dropped(handler_frame&);
   bool answers_at_once();

@@ -29,9 +29,9 @@ constexpr unsigned peeks = 24;
 }  // namespace
 
 [[gnu::always_inline]] inline unsigned session::poll(unsigned budget, bool alone) {
+  take_late_ack();
   if (!link_) return 0;
   timed_ = false;
-  take_late_ack();
   if (alone && came_alone_ && found_nothing_ && link_->caps().looks_at_memory) home->alone_ = this;
   const auto r = link_->poll(*this, budget);
   home->alone_ = nullptr;
@@ -175,6 +175,7 @@ void partition::expire(std::int64_t now) {
 /// A link nobody uses at the moment: acks go out, its descriptor is armed, which lasts until the next poll. False:
 /// there is nothing to sleep on, it must be polled.
 bool partition::cool(session& s) {
+  s.take_late_ack();
   s.settle_acks();
   if (s.blocked()) s.pump();
   return s.flush() || watch_link(s);
@@ -226,7 +227,10 @@ std::size_t partition::poll(bool handlers) {
     if (got == 0 && looks == 0 && comes_soon()) got = look(handlers);
     end_round(got);
     n += got;
-    if (lone_) run_lone(*std::exchange(lone_, nullptr));
+    if (lone_) {
+      if (looks != 0) flush_dirty();
+      run_lone(*std::exchange(lone_, nullptr));
+    }
     const bool ready = handlers && work_ready_.load(std::memory_order_relaxed);
     if (ready) {
       if (looks != 0) flush_dirty();  // what the handlers of the look before asked for

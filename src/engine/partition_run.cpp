@@ -178,10 +178,7 @@ void partition::run_lone(op_state& m) {
   of.running = true;
   handler_begins();
   run_strand(of, &m, true);
-  if (s.answer_at_once() && dirty_.size() == 1 && s.dirty) {
-    dirty_.clear();
-    s.dirty = false;
-  }
+  s.answer_at_once();
   s.take_late_ack();
   if (--s.running_strands == 0 && !leaving_.empty()) forget_left();
   handler_ends();

@@ -31,12 +31,11 @@ void partition::submit_plain(op_state& o) {
     s.start(o);
     return submitted(busy);
   }
-  const bool only = dirty_.size() == 1 && s.dirty && s.hot;
-  if (!at_once || !only || !nobody_sleeps()) return submitted(busy);
-  deferred_ = 0;
-  dirty_.clear();
-  s.dirty = false;
+  if (!at_once) return submitted(busy);
+  make_clean(s);
   s.flush();
+  if (!dirty_.empty() || !s.hot || !nobody_sleeps()) return submitted(busy);
+  deferred_ = 0;
   release();
 }
 

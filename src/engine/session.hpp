@@ -156,8 +156,9 @@ class session final : public detail::peer_state,
     if (has_late_ack_) [[unlikely]]
       process_late_ack();
   }
-  /// What the handler of a message that came alone asked for, its ack if nothing else, leaves. False: the usual way.
-  bool answer_at_once();
+  /// What the handler of a message that came alone asked for, its ack if nothing else, leaves, unless anything is in
+  /// its way.
+  void answer_at_once();
   void poll_over();                     ///< after a burst: acks that are owed
   void settle_acks();                   ///< before sleeping: acks that nobody waits for
   void region_gone(std::uint64_t key);  ///< nothing of it may be touched after the return

@@ -218,11 +218,13 @@ void session::poll_over() {
   }
 }
 
-bool session::answer_at_once() {
-  if (!link_ || blocked_ || pong_owed_ || !nothing_waits() || (window_used_ == 0 && holds_ack())) return false;
+void session::answer_at_once() {
+  if (!link_ || blocked_ || pong_owed_ || !nothing_waits()) return;
+  if (window_used_ == 0 && (rx_told_ == ack_value() || holds_ack())) return;
   poll_over();
+  home->make_clean(*this);  // before the flush: what that makes possible says so anew
   flush();
-  return !ack_owed_;
+  if (ack_owed_) home->make_dirty(*this);
 }
 
 bool session::holds_ack() noexcept {

@@ -190,7 +190,7 @@ bool session::on_frame(const_buffer head_bytes, const_buffer body) {
   if (h.type == wire::type::send) {
     const std::uint64_t key = h.words > 4 ? wire::ext(head_bytes, 0) : 0;
     if (!act_send(h, key, body)) return refuse();
-    if (!home->lone_) return took(h) || refuse();
+    if (home->alone_ != this || !home->lone_) return took(h) || refuse();
     ++rx_taken_;
     last_used_ = round_now_;
     late_ack_ = h.ack;
@@ -213,7 +213,9 @@ bool session::on_frame(const_buffer head_bytes, const_buffer body) {
 
 void session::process_late_ack() {
   has_late_ack_ = false;
-  if (!process_ack(late_ack_)) doom(make_error_code(errc::protocol_error));
+  if (process_ack(late_ack_)) return;
+  doom(make_error_code(errc::protocol_error));
+  end_link({});  // nothing that follows is looked at
 }
 
 std::span<const mutable_buffer> session::on_bulk(const_buffer head_bytes, std::size_t body_size) {

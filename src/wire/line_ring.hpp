@@ -40,7 +40,8 @@ constexpr std::size_t bytes_of(std::uint64_t word) noexcept { return static_cast
 
 constexpr std::size_t whole_lines(std::size_t bytes) noexcept { return (bytes + ring_line - 1) & ~(ring_line - 1); }
 
-/// The reader tells how far it is so many bytes at a time, because telling costs a line's journey back.
+/// The reader tells how far it is so many bytes at a time at the latest, so that a writer that waits need not wait for
+/// the end of a long poll.
 constexpr std::size_t told_after(std::size_t capacity) noexcept { return capacity / 16; }
 
 /// The sending side. A chunk begins at a line; its first word is stored last, so that the reader, which looks at that
@@ -49,11 +50,14 @@ constexpr std::size_t told_after(std::size_t capacity) noexcept { return capacit
 /// Memory order, or why nothing stale is taken for a chunk: the line behind a chunk begins with a zero that was stored
 /// after the reader gave the line back (acquire of `freed`) and before the chunk was published (release). The reader
 /// looks at a line only after it took the chunk before it (acquire), so it sees that zero or what was published since.
-/// At the ring's beginning it looks only after it found a wrap (acquire), which is published after the chunk it leads
-/// to. What the bytes between are does not matter. Positions grow for ever and never need the two to agree on a lap.
+/// At the ring's beginning it looks only after it found a wrap (acquire), which is published after the chunk that is
+/// there, or after the zero. What the bytes between are does not matter. Positions grow for ever and never need the two
+/// to agree on a lap.
 ///
 /// While the reader keeps up, the writer begins anew after three sixteenths of the ring: what few bytes need then stays
-/// in the near caches, and the rest of the ring's pages are never touched.
+/// in the near caches, and the rest of the ring's pages are never touched. It does so behind a chunk before which
+/// everything was read, and not in the middle of a burst, because what it skips is lost until the reader has skipped
+/// it.
 ///
 /// The ring's memory is never read. `Sync` supplies the words and, for write-combining memory, the fence.
 template <class Sync>
@@ -61,7 +65,15 @@ class basic_ring_writer {
  public:
   /// `ring` is all zero, a power of two and at least 8 lines (4 for chunks of one); `freed` is the reader's.
   basic_ring_writer(std::span<std::byte> ring, const typename Sync::count& freed) noexcept
-      : ring_(ring.data()), capacity_(ring.size()), freed_(freed), limit_(ring.size()), zeroed_(ring.size()) {}
+      : basic_ring_writer(ring, freed, ring.size() >= 64 * ring_line ? ring.size() / 16 * 3 : ring.size()) {}
+  /// `short_lap`: how far it goes before it begins anew, when it may.
+  basic_ring_writer(std::span<std::byte> ring, const typename Sync::count& freed, std::size_t short_lap) noexcept
+      : ring_(ring.data()),
+        capacity_(ring.size()),
+        short_lap_(short_lap),
+        freed_(freed),
+        limit_(ring.size()),
+        zeroed_(ring.size()) {}
 
   /// The longest chunk that is sure to find room once the reader has caught up: it, and a gap as long before the ring's
   /// end, fit beside what the reader may not have told of.
@@ -69,13 +81,19 @@ class basic_ring_writer {
 
   /// The longest chunk that `reserve_near` is sure to find room for once the reader has caught up.
   std::size_t max_near() const noexcept {
-    return has_laps() ? short_lap() - told_after(capacity_) - 2 * ring_line : max_chunk();
+    return has_laps() ? short_lap_ - told_after(capacity_) - 2 * ring_line : max_chunk();
   }
   /// Space for a chunk of so many bytes that does not lead beyond the short lap: for a long row of chunks, which would
   /// otherwise fill the ring, and gain nothing. Empty: the reader has not caught up, or `broken`.
   std::span<std::byte> reserve_near(std::size_t bytes) noexcept {
-    const auto found = reserve(bytes, bytes);
-    return offset(start_) < short_lap() || !has_laps() ? found : std::span<std::byte>();
+    if (!has_laps() || offset(tail_) < short_lap_) return reserve(bytes, bytes);
+    (void)take_back();
+    const std::size_t need = whole_lines(sizeof(std::uint64_t) + bytes);
+    const std::size_t to_end = capacity_ - offset(tail_);
+    const std::size_t free = static_cast<std::size_t>(limit_ - tail_) - ring_line;
+    if (free < to_end + need) return {};
+    start_ = tail_ + to_end;
+    return window(free - to_end, bytes);
   }
 
   /// Space for a chunk of at least so many bytes and at most so many more as are at hand. Empty: no room, or `broken`.
@@ -83,9 +101,8 @@ class basic_ring_writer {
     const std::size_t need = whole_lines(sizeof(std::uint64_t) + at_least);
     // One line stays free: the one at which the reader looks for what comes next.
     const std::size_t free = static_cast<std::size_t>(limit_ - tail_) - ring_line;
-    const std::size_t begins = offset(tail_);
-    const std::size_t room = std::min(free, capacity_ - begins);
-    if (room < need || begins >= short_lap()) [[unlikely]]
+    const std::size_t room = std::min(free, capacity_ - offset(tail_));
+    if (room < need) [[unlikely]]
       return look_further(need, at_most);
     start_ = tail_;
     return window(room, at_most);
@@ -102,9 +119,12 @@ class basic_ring_writer {
       Sync::fence();
       Sync::store(at(tail_), ring_word(chunk_kind::wrap, 0));
     }
-    tail_ = start_ = next;
+    const std::uint64_t began = std::exchange(start_, next);
+    tail_ = next;
+    if (offset(next) >= short_lap_ && next >= look_at_) [[unlikely]]
+      begin_anew(began);
     // Ahead of need: the next chunk's word would wait until its zero has the line.
-    const std::uint64_t ahead = std::min(limit_, next + lines_ahead * ring_line);
+    const std::uint64_t ahead = std::min(limit_, tail_ + lines_ahead * ring_line);
     for (unsigned i = 0; i < 2 && zeroed_ < ahead; ++i) zero(zeroed_);
   }
 
@@ -120,8 +140,7 @@ class basic_ring_writer {
     return static_cast<std::size_t>(position) & (capacity_ - 1);
   }
   std::byte* at(std::uint64_t position) const noexcept { return ring_ + offset(position); }
-  bool has_laps() const noexcept { return capacity_ >= 64 * ring_line; }
-  std::size_t short_lap() const noexcept { return capacity_ / 16 * 3; }
+  bool has_laps() const noexcept { return short_lap_ < capacity_; }
   std::span<std::byte> window(std::size_t room, std::size_t at_most) const noexcept {
     return {at(start_) + sizeof(std::uint64_t), std::min(room - sizeof(std::uint64_t), at_most)};
   }
@@ -131,22 +150,20 @@ class basic_ring_writer {
     zeroed_ = position + ring_line;
   }
 
+  /// Behind a chunk, when all that was published before it is known to be read.
+  [[gnu::noinline]] void begin_anew(std::uint64_t chunk) noexcept {
+    look_at_ = tail_ + told_after(capacity_);  // where there is much to read, a look costs a line's journey
+    (void)take_back();
+    const std::uint64_t lap = tail_ + capacity_ - offset(tail_);
+    if (limit_ - capacity_ != chunk || limit_ <= lap) return;
+    if (zeroed_ <= lap) zero(lap);
+    Sync::fence();
+    Sync::store(at(tail_), ring_word(chunk_kind::wrap, 0));
+    tail_ = start_ = look_at_ = lap;
+  }
+
   /// At the ring's beginning, and in what the reader gave back meanwhile.
   [[gnu::noinline]] std::span<std::byte> look_further(std::size_t need, std::size_t at_most) noexcept {
-    const std::size_t to_end = capacity_ - offset(tail_);
-    if (to_end <= capacity_ - short_lap()) {
-      (void)take_back();
-      const std::size_t free = static_cast<std::size_t>(limit_ - tail_) - ring_line;
-      const std::size_t room = free > to_end ? free - to_end : 0;
-      // Not much of what was written is unread, or the reader may be about to tell.
-      if (room >= need && room >= short_lap() / 2) {
-        start_ = tail_ + to_end;
-        return window(room, at_most);
-      }
-    }
-    return look_everywhere(need, at_most);
-  }
-  std::span<std::byte> look_everywhere(std::size_t need, std::size_t at_most) noexcept {
     do {
       const std::size_t free = static_cast<std::size_t>(limit_ - tail_) - ring_line;
       const std::size_t to_end = capacity_ - offset(tail_);
@@ -177,11 +194,13 @@ class basic_ring_writer {
 
   std::byte* const ring_;
   const std::size_t capacity_;
+  const std::size_t short_lap_;
   const typename Sync::count& freed_;
-  std::uint64_t tail_ = 0;   ///< where the next chunk begins, or the wrap before it
-  std::uint64_t start_ = 0;  ///< where the last reservation begins
-  std::uint64_t limit_;      ///< the end of what may be written
-  std::uint64_t zeroed_;     ///< the lines from `tail_` to this one begin with zeroes
+  std::uint64_t tail_ = 0;     ///< where the next chunk begins, or the wrap before it
+  std::uint64_t start_ = 0;    ///< where the last reservation begins
+  std::uint64_t limit_;        ///< the end of what may be written
+  std::uint64_t zeroed_;       ///< the lines from `tail_` to this one begin with zeroes
+  std::uint64_t look_at_ = 0;  ///< before this, it is not asked again whether the reader keeps up
   bool broken_ = false;
 };
 
@@ -198,7 +217,8 @@ class basic_ring_reader {
   basic_ring_reader(const_buffer ring, typename Sync::count& freed) noexcept
       : ring_(ring.data()), capacity_(ring.size()), freed_(freed) {}
 
-  /// The oldest chunk; it stays until `pop`. Nothing: none is there, or `broken`.
+  /// The oldest chunk; it stays until `pop`. Nothing: none is there, or `broken`; then `give_back` is due, because a
+  /// wrap may have been skipped.
   std::optional<chunk> front() noexcept {
     std::uint64_t word = Sync::load(at(head_));
     if (word == 0) return std::nullopt;
@@ -237,11 +257,10 @@ class basic_ring_reader {
   [[gnu::noinline]] bool wrapped(std::uint64_t& word) noexcept {
     const std::size_t to_end = capacity_ - offset(head_);
     broken_ = broken_ || to_end == capacity_;  // where nobody would have a reason to wrap
-    const std::uint64_t next = broken_ ? 0 : Sync::load(at(head_ + to_end));
-    if (next == 0) return false;
+    if (broken_) return false;
     head_ += to_end;
-    word = next;
-    return true;
+    word = Sync::load(at(head_));
+    return word != 0;
   }
   std::nullopt_t refuse() noexcept {
     broken_ = true;

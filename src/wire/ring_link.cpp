@@ -206,18 +206,22 @@ backend::link::polled ring_link::poll(backend::frame_sink& sink, unsigned budget
   bool took = false;
   piece_left_ = piece;
   while (out.frames < budget && step(sink, out)) took = true;
-  if (took || out.frames != 0) {
+  if (took || out.frames != 0)
     empty_polls_ = 0;
-    if (std::exchange(gave_back_, false) && !closed_) tell_room();
-  } else if (gone && !out.error && !closed_) {
+  else if (gone && !out.error && !closed_)
     die(out, reset());
-  }
+  // What it tells stays on this side until the writer looks, which is seldom.
+  if (!closed_ && (reader_.give_back() | std::exchange(gave_back_, false))) tell_room();
   out.partial = took && bulk_left_ != 0;
   return out;
 }
 
 void ring_link::tell_room() noexcept {
   const std::uint32_t room = backend::ring_pair::room;
+  if (sleeper_fences_) {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if ((__atomic_load_n(peer_wants_, __ATOMIC_RELAXED) & room) == 0) return;
+  }
   if (__atomic_fetch_and(peer_wants_, ~room, __ATOMIC_ACQ_REL) & room) pair_->wake();
 }
 

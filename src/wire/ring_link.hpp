@@ -30,7 +30,7 @@ class ring_link final : public backend::link {
   bool post(const_buffer head, std::span<const const_buffer> body, backend::cookie) override;
   std::error_code flush(backend::frame_sink&) override;
   polled poll(backend::frame_sink&, unsigned budget) override;
-  bool waiting() const noexcept override { return !reader_.empty(); }
+  bool waiting() const noexcept override { return !closed_ && !reader_.empty(); }
   bool quiesce(backend::cookie) override;
   void divert() override { landing_ = {}; }
   backend::remote_memory* direct() noexcept override {

@@ -230,10 +230,12 @@ void client::ping() {
     case test::notify_oneway:
       return peer_.write(kfx::const_buffer(place(i), now_.size), remote_, {.notify = i}).detach();
     case test::write8_oneway: {
-      // Beside the word that the answer comes to.
+      // Beside the word that the answer comes to. The write before ended when that came; it says so now.
+      if (word_write_.valid()) (void)word_write_.complete();
       auto* const out = reinterpret_cast<std::uint64_t*>(memory_->span().data()) + 1;
       *out = ++sequence_;
-      return peer_.write(std::as_bytes(std::span(out, 1)), remote_.at(0, 8), {.write8 = true}).detach();
+      word_write_ = peer_.write(std::as_bytes(std::span(out, 1)), remote_.at(0, 8), {.write8 = true});
+      return;
     }
     default:
       return peer_.send(header_, kfx::const_buffer(place(i), now_.payload)).detach();

@@ -102,6 +102,7 @@ class client {
   stop_rule rule_{};
   std::uint64_t last_ = 0;
   std::uint64_t sequence_ = 0;  ///< of the words written, never the same twice
+  kfx::op<kfx::done> word_write_;
   std::uint64_t seen_ = 0;
   kfx::clock::time_point seen_at_;
   std::atomic<std::uint64_t> returns_{0};

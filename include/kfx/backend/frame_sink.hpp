@@ -24,7 +24,8 @@ class frame_sink {
   virtual ~frame_sink() = default;
 
   /// A frame whose bytes are all here. Head and body are valid during the call only.
-  /// False: the frame is malformed or unwanted; the link stops polling and the engine closes it.
+  /// False: the link stops polling. The frame is malformed or unwanted, and the engine closes the link; or, on one that
+  /// `looks_at_memory`, it was enough for now, and what follows it is for the next poll.
   virtual bool on_frame(const_buffer head, const_buffer body) = 0;
 
   /// A frame larger than `whole_limit` begins: where shall its `body_size` bytes go? The fragments (and the array
