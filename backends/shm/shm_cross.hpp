@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <system_error>
@@ -49,8 +50,9 @@ class neighbour {
   std::uint64_t pages_ = 0;
 };
 
-/// Whether the kernel's way beats two copies through a ring here, at 4 KiB and at 64 KiB. Measured with the first
-/// neighbour and kept, since it is the kernel's and the processor's doing. `text` says what was found.
-bool faster_than_ring(const neighbour&, std::string& text);
+/// From how many bytes on the kernel's way beats two copies through a ring here; nothing: never. Estimated from 4 KiB
+/// and 64 KiB with the first neighbour and kept, since it is the kernel's and the processor's doing. `text` says what
+/// was found.
+std::optional<std::size_t> faster_than_ring_from(const neighbour&, std::string& text);
 
 }  // namespace kfx::shm

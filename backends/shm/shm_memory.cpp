@@ -60,13 +60,19 @@ shm_memory::shm_memory(const parts& p)
   if (p.way == bulk::mapped) {
     cross_ = "not asked for";
   } else if (neighbour_.reachable(*p.peer, cross_)) {
-    crosses_ = p.way == bulk::cross || faster_than_ring(neighbour_, cross_);
+    const std::optional<std::size_t> from = p.way == bulk::cross ? 0 : faster_than_ring_from(neighbour_, cross_);
+    crosses_ = from.has_value();
+    cross_from_ = from.value_or(0);
     if (!crosses_) cross_ = "slower here: " + cross_;
   }
   p.own->reaches.store(crosses_ ? reach::yes : reach::no, std::memory_order_release);
-  if (crosses_) cross_.clear();
-  // The kernel promises nothing about eight bytes.
-  caps_ = {limits::fragments, 1, most_bytes, true, !crosses_, true};
+  caps_ = {limits::fragments, 1, most_bytes, true, true, true, crosses_};
+}
+
+bool shm_memory::takes(backend::direct_key key, std::uint64_t bytes, bool atomic8) {
+  const import_table::import* i = look_up(key);
+  // What is wrong with the key, the access itself finds. The kernel promises nothing about eight bytes.
+  return !i || !i->cross || (bytes >= cross_from_ && !atomic8);
 }
 
 result<backend::direct_key> shm_memory::share(std::span<const mutable_buffer> memory, access rights,
@@ -186,8 +192,10 @@ void shm_memory::close() noexcept {
 
 std::string shm_memory::describe() const {
   std::string text = parts_.way == bulk::cross ? "bulk data: " : "bulk data: buffers of allocate() mapped, ";
-  if (cross_.empty()) return text + "regions through the kernel (process_vm), else the ring";
-  return text + "else the ring; not through the kernel: " + cross_;
+  if (!crosses_) return text + "else the ring; not through the kernel: " + cross_;
+  text += "regions through the kernel (process_vm)";
+  if (cross_from_ != 0) text += " from " + std::to_string(cross_from_) + " bytes on (" + cross_ + ")";
+  return text + ", else the ring";
 }
 
 }  // namespace kfx::shm

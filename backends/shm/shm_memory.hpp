@@ -27,6 +27,7 @@ class shm_memory final : public backend::ring_memory {
   explicit shm_memory(const parts&);
 
   const backend::memory_caps& caps() const noexcept override { return caps_; }
+  bool takes(backend::direct_key, std::uint64_t bytes, bool atomic8) override;
   result<backend::direct_key> share(std::span<const mutable_buffer> memory, access rights, backend::sharing) override;
   void withdraw(backend::direct_key key) override { exports_->withdraw(key); }
   backend::started put(backend::direct_key, std::uint64_t offset, std::span<const const_buffer> from,
@@ -55,8 +56,9 @@ class shm_memory final : public backend::ring_memory {
   parts parts_;
   backend::memory_caps caps_;
   neighbour neighbour_;
-  bool crosses_ = false;  ///< memory is reached through the kernel
-  std::string cross_;     ///< why not
+  bool crosses_ = false;        ///< memory is reached through the kernel
+  std::size_t cross_from_ = 0;  ///< transfers of so many bytes and more
+  std::string cross_;           ///< why not, or why from there on
   const std::shared_ptr<export_table> exports_;
   import_table imports_;
   base::completions ended_;

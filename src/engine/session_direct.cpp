@@ -46,6 +46,7 @@ bool session::choose_direct(lane_queue& q, op_state& o, bool& held) {
     o.direct = k->key;
     o.epoch = key_epoch_;
   }
+  if (memory->caps().selective && !memory->takes(o.direct, o.length, o.options & opt_write8)) return false;
   // Never mixed with framed transfers of this lane, and a get not ahead of puts the link does not order.
   const bool get_behind_puts = o.kind == verb::read && q.direct_running != 0 && !memory->caps().placed_before_frames;
   if (q.framed_running != 0 || get_behind_puts) {

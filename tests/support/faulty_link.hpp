@@ -64,6 +64,9 @@ class faulty_link final : public backend::link {
    public:
     explicit memory(faulty_link& owner) : owner_(owner) {}
     const backend::memory_caps& caps() const noexcept override { return inner().caps(); }
+    bool takes(backend::direct_key key, std::uint64_t bytes, bool atomic8) override {
+      return inner().takes(key, bytes, atomic8);
+    }
     result<backend::direct_key> share(std::span<const mutable_buffer> memory, access rights,
                                       backend::sharing how) override {
       return inner().share(memory, rights, how);

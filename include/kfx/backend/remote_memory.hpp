@@ -23,6 +23,7 @@ struct memory_caps {
                                          ///< otherwise the engine holds frames back until `flush` completed
   bool atomic8 = false;                  ///< an aligned put of 8 bytes is never seen torn
   bool at_once = false;                  ///< put and get are `done`, or went wrong and have moved nothing
+  bool selective = false;                ///< not every transfer is: ask `takes`
 };
 
 /// How long exported memory is meant to stay so.
@@ -44,6 +45,8 @@ class remote_memory {
  public:
   virtual ~remote_memory() = default;
   virtual const memory_caps& caps() const noexcept = 0;
+  /// Whether so many bytes at that key are better moved one-sided than by frames, and can be (`atomic8`: in one store).
+  virtual bool takes(direct_key, std::uint64_t /*bytes*/, bool /*atomic8*/) { return true; }
 
   /// Owner: lets this link's peer, and nobody else, access these bytes.
   /// Errors: out_of_resources, not_supported (the engine then serves this memory by frames).
