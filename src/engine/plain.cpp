@@ -87,7 +87,7 @@ bool session::transfer_plainly(op_state& o) {
     o.epoch = key_epoch_;
   }
   const backend::memory_caps& caps = memory->caps();
-  if (!caps.at_once || o.length > std::min<std::uint64_t>(settings.slice, caps.max_bytes)) return false;
+  if (!caps.at_once || o.length > one_sided_piece(caps)) return false;
   if (caps.selective && !memory->takes(o.direct, o.length, false)) return false;
   const lane_queue& q = queue(o.lane, false);
   if (!q.empty() || q.framed_running != 0 || stopped.load(std::memory_order_relaxed)) return false;

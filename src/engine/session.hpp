@@ -9,6 +9,7 @@
 /// new link begins with both counts, and each side repeats what the other has not seen: so every frame is acted on
 /// exactly once, whatever happened to the links.
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -279,6 +280,10 @@ class session final : public detail::peer_state,
   emitted emit_direct(lane_queue&, detail::op_state&);
   emitted emit_tail(lane_queue&, detail::op_state&);
   void ask_direct_key(std::uint64_t key);
+  /// Twice a slice: nobody has to frame it, and each call of a kernel that moves it costs as much as copying 20 KiB.
+  std::uint64_t one_sided_piece(const backend::memory_caps& caps) const noexcept {
+    return std::min<std::uint64_t>(2 * settings.slice, caps.max_bytes);
+  }
   emitted direct_issued(lane_queue&, detail::op_state&);
   static std::size_t slice_fragments(const detail::op_state&, std::uint64_t offset, std::uint64_t length,
                                      std::size_t most);

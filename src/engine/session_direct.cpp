@@ -137,7 +137,7 @@ session::emitted session::emit_direct(lane_queue& q, op_state& o) {
   backend::remote_memory& memory = *link_->direct();
   const backend::memory_caps& caps = memory.caps();
   const std::uint64_t left = o.length - o.moved;
-  std::uint64_t take = std::min<std::uint64_t>({left, settings.slice, caps.max_bytes});
+  std::uint64_t take = std::min(left, one_sided_piece(caps));
   std::size_t n = slice_fragments(o, o.moved, take, caps.max_fragments);
   take = sliced_bytes(n);
   const backend::cookie c = o.id;
