@@ -211,7 +211,8 @@ backend::link::polled ring_link::poll(backend::frame_sink& sink, unsigned budget
   else if (gone && !out.error && !closed_)
     die(out, reset());
   // What it tells stays on this side until the writer looks, which is seldom.
-  if (!closed_ && (reader_.give_back() | std::exchange(gave_back_, false))) tell_room();
+  if (!closed_) gave_back_ |= reader_.give_back();
+  if (std::exchange(gave_back_, false) && !closed_) tell_room();
   out.partial = took && bulk_left_ != 0;
   return out;
 }
