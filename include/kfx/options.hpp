@@ -40,13 +40,12 @@ struct options {
   std::chrono::milliseconds retention{60000};  ///< a session without a connection is remembered so long [uri]
   std::chrono::milliseconds backoff{10};       ///< first pause between attempts to connect; doubles up to 1 s [uri]
   std::size_t eager = 8192;                    ///< payload that travels with its message; larger ones are fetched [uri]
-  std::size_t slice =
-      128 * 1024;               ///< pieces in which large transfers take turns, in bytes; one-sided: twice that [uri]
-  std::size_t credits = 512;    ///< requests one peer may have under way here
-  std::size_t max_ops = 65536;  ///< ops of a partition under way before a submitting thread waits
-  std::string require{};        ///< the only backend to use for kfx:// [uri]
-  std::string backends{};       ///< colon-separated shared objects with further backends to load
-  bool direct = true;           ///< use one-sided transfers where the link has them [uri]
+  std::size_t slice = 128 * 1024;              ///< large transfers take turns in pieces of so many bytes [uri]
+  std::size_t credits = 512;                   ///< requests one peer may have under way here
+  std::size_t max_ops = 65536;                 ///< ops of a partition under way before a submitting thread waits
+  std::string require{};                       ///< the only backend to use for kfx:// [uri]
+  std::string backends{};                      ///< colon-separated shared objects with further backends to load
+  bool direct = true;                          ///< use one-sided transfers where the link has them [uri]
 
   /// `o` with what it left at its default taken from KFX_… of the environment.
   /// Errors: bad_option (the sentence names variable and value).
