@@ -19,15 +19,23 @@ class shared_memory {
     if (kind == memory::allocated)
       allocated_ = node.allocate(bytes);
     else
-      ordinary_.resize(bytes);
+      ordinary_.resize(bytes + page);
     if (!span().empty()) std::memset(span().data(), 0x5a, bytes);
     region_ = node.share(span(), kfx::access::read_write);
   }
 
-  kfx::mutable_buffer span() noexcept { return ordinary_.empty() ? allocated_.span() : kfx::mutable_buffer(ordinary_); }
+  kfx::mutable_buffer span() noexcept {
+    if (ordinary_.empty()) return allocated_.span();
+    // From a page's beginning, as programs have the memory that they move much of.
+    void* at = ordinary_.data();
+    std::size_t left = ordinary_.size();
+    const std::size_t bytes = left - page;
+    return {static_cast<std::byte*>(std::align(page, bytes, at, left)), bytes};
+  }
   const kfx::region& region() const noexcept { return region_; }
 
  private:
+  static constexpr std::size_t page = 4096;
   kfx::buffer allocated_;
   std::vector<std::byte> ordinary_;
   kfx::region region_;
