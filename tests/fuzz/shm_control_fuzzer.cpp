@@ -19,6 +19,7 @@
 #include "backends/shm/shm_page.hpp"
 #include "kfx/error.hpp"
 #include "script.hpp"
+#include "tests/support/give.hpp"
 #include "tests/support/open_files.hpp"
 #include "wire/ring_link.hpp"
 
@@ -233,22 +234,8 @@ class play final : public backend::frame_sink {
     const auto b = script_.bytes(script_.u8() % 64);
     say(b.data(), b.size(), {});
   }
-  void say(const void* bytes, std::size_t n, const std::vector<int>& give) const {
-    iovec data{const_cast<void*>(bytes), n};
-    alignas(cmsghdr) char space[CMSG_SPACE(4 * sizeof(int))]{};
-    msghdr m{};
-    m.msg_iov = &data;
-    m.msg_iovlen = 1;
-    if (!give.empty()) {
-      m.msg_control = space;
-      m.msg_controllen = CMSG_SPACE(give.size() * sizeof(int));
-      cmsghdr* c = CMSG_FIRSTHDR(&m);
-      c->cmsg_level = SOL_SOCKET;
-      c->cmsg_type = SCM_RIGHTS;
-      c->cmsg_len = CMSG_LEN(give.size() * sizeof(int));
-      std::memcpy(CMSG_DATA(c), give.data(), give.size() * sizeof(int));
-    }
-    (void)::sendmsg(socket_.get(), &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+  void say(const void* bytes, std::size_t n, const std::vector<int>& descriptors) const {
+    (void)kfx::test::give(socket_.get(), bytes, n, descriptors, MSG_DONTWAIT);
   }
   /// Anything in the pages but `reaches`: a peer that is let into memory through the kernel is waited for as long as it
   /// says that it is inside.

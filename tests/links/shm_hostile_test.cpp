@@ -15,6 +15,7 @@
 #include "backends/shm/shm_imports.hpp"
 #include "backends/shm/shm_page.hpp"
 #include "links/link_bench.hpp"
+#include "support/give.hpp"
 #include "support/open_files.hpp"
 #include "wire/ring_link.hpp"
 
@@ -33,22 +34,8 @@ shm::descriptor file(std::size_t bytes, int seals = F_SEAL_SHRINK | F_SEAL_GROW)
   return d;
 }
 
-void say_over(int socket, const void* bytes, std::size_t n, const std::vector<int>& give) {
-  iovec data{const_cast<void*>(bytes), n};
-  alignas(cmsghdr) char space[CMSG_SPACE(8 * sizeof(int))]{};
-  msghdr m{};
-  m.msg_iov = &data;
-  m.msg_iovlen = 1;
-  if (!give.empty()) {
-    m.msg_control = space;
-    m.msg_controllen = CMSG_SPACE(give.size() * sizeof(int));
-    cmsghdr* c = CMSG_FIRSTHDR(&m);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(give.size() * sizeof(int));
-    std::memcpy(CMSG_DATA(c), give.data(), give.size() * sizeof(int));
-  }
-  REQUIRE(::sendmsg(socket, &m, MSG_NOSIGNAL) == static_cast<ssize_t>(n));
+void say_over(int socket, const void* bytes, std::size_t n, const std::vector<int>& descriptors) {
+  REQUIRE(give(socket, bytes, n, descriptors) == static_cast<ssize_t>(n));
 }
 
 /// A link whose other end is the test's own, socket and pages.
