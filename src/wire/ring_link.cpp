@@ -142,15 +142,17 @@ bool ring_link::push_body(outgoing& o) {
   return true;
 }
 
-void ring_link::ring_bell() noexcept {
-  unrung_ = false;
+void ring_link::wake_who_wants(std::uint32_t what) noexcept {
   if (sleeper_fences_) {
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (__atomic_load_n(peer_wants_, __ATOMIC_RELAXED) == 0) return;
+    if ((__atomic_load_n(peer_wants_, __ATOMIC_RELAXED) & what) == 0) return;
   }
-  if (__atomic_fetch_and(peer_wants_, ~std::uint32_t{backend::ring_pair::data}, __ATOMIC_ACQ_REL) &
-      backend::ring_pair::data)
-    pair_->wake();
+  if (__atomic_fetch_and(peer_wants_, ~what, __ATOMIC_ACQ_REL) & what) pair_->wake();
+}
+
+void ring_link::ring_bell() noexcept {
+  unrung_ = false;
+  wake_who_wants(backend::ring_pair::data);
 }
 
 std::error_code ring_link::flush(backend::frame_sink& sink) {
@@ -212,18 +214,9 @@ backend::link::polled ring_link::poll(backend::frame_sink& sink, unsigned budget
     die(out, reset());
   // What it tells stays on this side until the writer looks, which is seldom.
   if (!closed_) gave_back_ |= reader_.give_back();
-  if (std::exchange(gave_back_, false) && !closed_) tell_room();
+  if (std::exchange(gave_back_, false) && !closed_) wake_who_wants(backend::ring_pair::room);
   out.partial = took && bulk_left_ != 0;
   return out;
-}
-
-void ring_link::tell_room() noexcept {
-  const std::uint32_t room = backend::ring_pair::room;
-  if (sleeper_fences_) {
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-    if ((__atomic_load_n(peer_wants_, __ATOMIC_RELAXED) & room) == 0) return;
-  }
-  if (__atomic_fetch_and(peer_wants_, ~room, __ATOMIC_ACQ_REL) & room) pair_->wake();
 }
 
 /// One frame, or what is there of a body. False ends the poll.

@@ -65,8 +65,8 @@ class ring_link final : public backend::link {
   bool has_room();
   void publish(chunk_kind, std::size_t bytes) noexcept;
   void ring_bell() noexcept;
+  void wake_who_wants(std::uint32_t what) noexcept;
   void peer_ended() noexcept;
-  void tell_room() noexcept;
   void report_memory(backend::frame_sink&);
   bool poll_prelude(backend::frame_sink&, polled&);
 

@@ -23,7 +23,7 @@ struct memory_caps {
                                          ///< otherwise the engine holds frames back until `flush` completed
   bool atomic8 = false;                  ///< an aligned put of 8 bytes is never seen torn
   bool at_once = false;                  ///< put and get are `done`, or went wrong and have moved nothing
-  bool selective = false;                ///< not every transfer is: ask `takes`
+  bool selective = false;                ///< not every transfer is better one-sided: ask `takes`
 };
 
 /// How long exported memory is meant to stay so.
