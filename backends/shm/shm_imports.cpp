@@ -67,19 +67,6 @@ bool import_table::take_file(const control& c, descriptor given) {
   return true;
 }
 
-const import_table::import* import_table::find(std::uint32_t key) const noexcept {
-  if (keys_.empty() || key == 0) return nullptr;
-  const import& i = keys_[slot_of(key)];
-  return i.key == key ? &i : nullptr;
-}
-
-std::byte* import_table::base(const import& i) const noexcept {
-  // Another file may stand there by now, if the peer wants it so.
-  const file& f = files_[i.file];
-  const bool writes = static_cast<std::uint32_t>(i.rights) & static_cast<std::uint32_t>(access::write);
-  return i.length <= f.pages.size() && (f.writable || !writes) ? f.pages.data() : nullptr;
-}
-
 void import_table::clear() noexcept {
   keys_.clear();
   files_.clear();

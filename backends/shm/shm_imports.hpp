@@ -33,9 +33,18 @@ class import_table {
   /// Takes what the peer said. False: it makes no sense, and the peer is not to be listened to any more.
   bool take(const control&, descriptor given);
   /// Null: no such key was heard of.
-  const import* find(std::uint32_t key) const noexcept;
+  const import* find(std::uint32_t key) const noexcept {
+    if (keys_.empty() || key == 0) return nullptr;
+    const import& i = keys_[slot_of(key)];
+    return i.key == key ? &i : nullptr;
+  }
   /// Where a mapped key's memory begins. Null: it cannot be had here (no memory, no descriptors).
-  std::byte* base(const import&) const noexcept;
+  std::byte* base(const import& i) const noexcept {
+    // Another file may stand there by now, if the peer wants it so.
+    const file& f = files_[i.file];
+    const bool writes = static_cast<std::uint32_t>(i.rights) & static_cast<std::uint32_t>(access::write);
+    return i.length <= f.pages.size() && (f.writable || !writes) ? f.pages.data() : nullptr;
+  }
   void clear() noexcept;
   std::size_t mapped_files() const noexcept;
 

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstring>
+#include <optional>
 #include <type_traits>
 
 #include "base/cursor.hpp"
@@ -26,29 +27,46 @@ bool is_word(const std::byte* p, std::size_t bytes) noexcept {
   return bytes == 8 && reinterpret_cast<std::uintptr_t>(p) % 8 == 0;
 }
 
-void copy_out(std::byte* to, std::span<const const_buffer> from, std::size_t bytes) noexcept {
+void copy_run(std::byte* there, const_buffer from) noexcept { std::memmove(there, from.data(), from.size()); }
+void copy_run(std::byte* there, mutable_buffer into) noexcept { std::memmove(into.data(), there, into.size()); }
+
+void copy_list(std::byte* there, std::span<const const_buffer> from, std::size_t bytes) noexcept {
+  const std::array to{mutable_buffer(there, bytes)};
   base::cursor<const_buffer> source(from);
-  if (is_word(to, bytes)) {
-    std::uint64_t value = 0;
-    const std::array word{std::as_writable_bytes(std::span(&value, 1))};
-    base::cursor<mutable_buffer> sink(word);
-    base::copy(source, sink, bytes);
-    __atomic_store_n(reinterpret_cast<std::uint64_t*>(to), value, __ATOMIC_RELEASE);
-    return;
-  }
-  const std::array there{mutable_buffer(to, bytes)};
-  base::cursor<mutable_buffer> sink(there);
+  base::cursor<mutable_buffer> sink(to);
   base::copy(source, sink, bytes);
 }
 
-void copy_in(std::byte* from, std::span<const mutable_buffer> into, std::size_t bytes) noexcept {
+void copy_list(std::byte* there, std::span<const mutable_buffer> into, std::size_t bytes) noexcept {
+  const std::array from{const_buffer(there, bytes)};
+  base::cursor<const_buffer> source(from);
   base::cursor<mutable_buffer> sink(into);
-  std::uint64_t value = 0;
-  const bool word = is_word(from, bytes);
-  if (word) value = __atomic_load_n(reinterpret_cast<std::uint64_t*>(from), __ATOMIC_ACQUIRE);
-  const std::array there{word ? std::as_bytes(std::span(&value, 1)) : const_buffer(from, bytes)};
-  base::cursor<const_buffer> source(there);
   base::copy(source, sink, bytes);
+}
+
+template <class Buffer>
+void copy_pieces(std::byte* there, std::span<const Buffer> local, std::size_t bytes) noexcept {
+  if (local.size() == 1) [[likely]]
+    return copy_run(there, local[0]);
+  copy_list(there, local, bytes);
+}
+
+void copy_word(std::byte* there, std::span<const const_buffer> from) noexcept {
+  std::uint64_t value = 0;
+  copy_pieces(reinterpret_cast<std::byte*>(&value), from, sizeof value);
+  __atomic_store_n(reinterpret_cast<std::uint64_t*>(there), value, __ATOMIC_RELEASE);
+}
+
+void copy_word(std::byte* there, std::span<const mutable_buffer> into) noexcept {
+  std::uint64_t value = __atomic_load_n(reinterpret_cast<const std::uint64_t*>(there), __ATOMIC_ACQUIRE);
+  copy_pieces(reinterpret_cast<std::byte*>(&value), into, sizeof value);
+}
+
+/// Between the peer's memory, as mapped, and the program's. A word is never seen torn.
+template <class Buffer>
+void copy_mapped(std::byte* there, std::span<const Buffer> local, std::size_t bytes) noexcept {
+  if (is_word(there, bytes)) return copy_word(there, local);
+  copy_pieces(there, local, bytes);
 }
 
 }  // namespace
@@ -83,72 +101,76 @@ result<backend::direct_key> shm_memory::share(std::span<const mutable_buffer> me
 }
 
 /// A token arrives after its key did, but nobody may have looked at the socket since.
-const import_table::import* shm_memory::look_up(backend::direct_key key) {
+inline const import_table::import* shm_memory::look_up(backend::direct_key key) {
   const import_table::import* i = imports_.find(key);
-  if (!i || ++accesses_ % accesses_a_look == 0) {
-    listen();
-    i = imports_.find(key);
-  }
-  return i;
+  return i && ++accesses_ % accesses_a_look != 0 ? i : listen_for(key);
 }
 
-template <class Buffer>
-std::error_code shm_memory::move(backend::direct_key key, std::uint64_t offset, std::span<const Buffer> local,
-                                 access wanted) {
-  if (local.size() > caps_.max_fragments) return errc::too_many_fragments;
-  const std::size_t bytes = base::total(local);
-  if (bytes > caps_.max_bytes) return errc::out_of_bounds;
-  const import_table::import* i = look_up(key);
+const import_table::import* shm_memory::listen_for(backend::direct_key key) {
+  listen();
+  return imports_.find(key);
+}
+
+std::error_code shm_memory::why_not(const import_table::import* i, std::size_t pieces, access wanted) const {
+  if (pieces > caps_.max_fragments) return errc::too_many_fragments;
   if (broken_) return reset();
   if (!i) return errc::stale_region;
   if (!grants(i->rights, wanted)) return errc::access_denied;
-  if (offset > i->length || bytes > i->length - offset) return errc::out_of_bounds;
+  return errc::out_of_bounds;
+}
+
+template <class Buffer>
+backend::started shm_memory::move(backend::direct_key key, std::uint64_t offset, std::span<const Buffer> local,
+                                  access wanted, backend::cookie id) {
+  if (closed_) return backend::started::no_room;
+  const std::size_t bytes = local.size() == 1 ? local[0].size() : base::total(local);
+  const import_table::import* i = look_up(key);
+  const bool sound = i && !broken_ && local.size() <= caps_.max_fragments && bytes <= caps_.max_bytes &&
+                     grants(i->rights, wanted) && offset <= i->length && bytes <= i->length - offset;
+  if (!sound) [[unlikely]]
+    return ended_.failed(id, why_not(i, local.size(), wanted));
   const live_word& live = parts_.peer->live[slot_of(key)];
   const std::uint64_t stamp = std::uint64_t{++accesses_} << 32 | key;
-  std::error_code error;
+  std::optional<std::error_code> error;
   std::uint32_t says = enter(parts_.own->busy, live, stamp, offset);
   if (says == key) {
-    error = copy(*i, offset, local, bytes, stamp);
+    copy(*i, offset, local, bytes, stamp, error);
     leave(parts_.own->busy);
     // The owner may have lost patience and taken the memory away under the copy.
     says = live.load(std::memory_order_acquire);
   } else {
     leave(parts_.own->busy);
   }
-  if (says == key) return error;
-  return says == live_elsewhere ? reset() : make_error_code(errc::stale_region);
+  if (says != key) error = says == live_elsewhere ? reset() : make_error_code(errc::stale_region);
+  return error ? ended_.failed(id, *error) : backend::started::done;
 }
 
 template <class Buffer>
-std::error_code shm_memory::copy(const import_table::import& i, std::uint64_t offset, std::span<const Buffer> local,
-                                 std::size_t bytes, std::uint64_t stamp) {
-  constexpr bool puts = std::is_same_v<Buffer, const_buffer>;
-  if (bytes == 0) return {};
-  if (i.cross) {
-    if constexpr (puts)
-      return neighbour_.put(i.address + offset, local, bytes, stamp);
-    else
-      return neighbour_.get(i.address + offset, local, bytes, *parts_.own);
+inline void shm_memory::copy(const import_table::import& i, std::uint64_t offset, std::span<const Buffer> local,
+                             std::size_t bytes, std::uint64_t stamp, std::optional<std::error_code>& error) {
+  if (bytes == 0) return;
+  if (!i.cross) [[likely]] {
+    std::byte* base = imports_.base(i);
+    if (base) return copy_mapped(base + offset, local, bytes);
+    error = make_error_code(errc::out_of_resources);  // ends the link, and frames do it
+    return;
   }
-  std::byte* base = imports_.base(i);
-  if (!base) return make_error_code(errc::out_of_resources);  // ends the link, and frames do it
-  if constexpr (puts)
-    copy_out(base + offset, local, bytes);
+  std::error_code said;
+  if constexpr (std::is_same_v<Buffer, const_buffer>)
+    said = neighbour_.put(i.address + offset, local, bytes, stamp);
   else
-    copy_in(base + offset, local, bytes);
-  return {};
+    said = neighbour_.get(i.address + offset, local, bytes, *parts_.own);
+  if (said) error = said;
 }
 
 backend::started shm_memory::put(backend::direct_key key, std::uint64_t offset, std::span<const const_buffer> from,
                                  backend::cookie id) {
-  if (closed_ || !ended_.prepare()) return backend::started::no_room;
-  return ended_.made(id, move(key, offset, from, access::write));
+  return move(key, offset, from, access::write, id);
 }
 
 backend::started shm_memory::get(backend::direct_key key, std::uint64_t offset, std::span<const mutable_buffer> into,
                                  backend::cookie id) {
-  if (closed_ || !ended_.prepare()) return backend::started::no_room;
-  return ended_.made(id, move(key, offset, into, access::read));
+  return move(key, offset, into, access::read, id);
 }
 
 bool shm_memory::flush(backend::cookie id) {

@@ -47,11 +47,14 @@ class shm_memory final : public backend::ring_memory {
 
  private:
   template <class Buffer>
-  std::error_code move(backend::direct_key, std::uint64_t offset, std::span<const Buffer> local, access wanted);
+  backend::started move(backend::direct_key, std::uint64_t offset, std::span<const Buffer> local, access wanted,
+                        backend::cookie);
   template <class Buffer>
-  std::error_code copy(const import_table::import&, std::uint64_t offset, std::span<const Buffer> local,
-                       std::size_t bytes, std::uint64_t stamp);
+  void copy(const import_table::import&, std::uint64_t offset, std::span<const Buffer> local, std::size_t bytes,
+            std::uint64_t stamp, std::optional<std::error_code>& error);
   const import_table::import* look_up(backend::direct_key);
+  const import_table::import* listen_for(backend::direct_key);
+  std::error_code why_not(const import_table::import*, std::size_t pieces, access wanted) const;
 
   parts parts_;
   backend::memory_caps caps_;

@@ -17,7 +17,11 @@ class completions {
   void push(backend::cookie id, std::error_code error = {}) { list_.push_back({id, error, true}); }
   /// What a put or get answers that the calling thread has just made: only what went wrong is reported.
   backend::started made(backend::cookie id, std::error_code error) {
-    if (!error) return backend::started::done;
+    return error ? failed(id, error) : backend::started::done;
+  }
+  /// The same, where something did.
+  backend::started failed(backend::cookie id, std::error_code error) {
+    if (!prepare()) return backend::started::no_room;
     push(id, error);
     return backend::started::under_way;
   }

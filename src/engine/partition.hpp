@@ -283,7 +283,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::vector<session*> again_;
   std::atomic<bool> left_unsent_{false};  ///< acks wait for what goes with them
   unsigned deferred_ = 0;
-  unsigned transfers_ = 0;  ///< that were over at once
+  std::uint64_t transfers_ = 0;  ///< that were over at once since the last look around, long ones as several
   std::atomic<bool> armed_{false};
   base::timer_wheel wheel_;
   std::vector<detail::op_state*> after_waiters_;

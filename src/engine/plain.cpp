@@ -16,8 +16,10 @@ namespace kfx::engine {
 using detail::op_state;
 
 namespace {
-constexpr unsigned transfers_a_look = 64;
-}
+/// After so many small transfers, or so many bytes, a look around: it costs as much as ten small ones.
+constexpr std::uint64_t transfers_a_look = 512;
+constexpr std::uint64_t bytes_a_transfer = 8192;
+}  // namespace
 
 void partition::submit_plain(op_state& o) {
   session& s = *o.owner;
@@ -66,7 +68,9 @@ bool partition::transfer_plainly(op_state& o) {
     return false;
   const bool done = o.owner->transfer_plainly(o);
   // Who does nothing else waits for nothing, and would hear nothing of its peer.
-  const bool look_around = ++transfers_ % transfers_a_look == 0;
+  transfers_ += 1 + o.length / bytes_a_transfer;
+  const bool look_around = transfers_ >= transfers_a_look;
+  if (look_around) transfers_ = 0;
   release();
   if (look_around) poll(false);
   if (!done) return false;

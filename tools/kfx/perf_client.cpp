@@ -133,25 +133,29 @@ void client::bye() {
 }
 
 outcome client::measure(const test_case& c, stop_rule rule) {
-  const auto bytes = [this, &c](std::uint64_t i) { return kfx::const_buffer(place(i), c.size); };
-  const auto there = [this, &c](std::uint64_t i) { return remote_.at(i % places_ * c.size, c.size); };
+  std::byte* const memory = memory_->span().data();
+  const auto bytes = [memory, &c](std::uint64_t at) { return kfx::const_buffer(memory + at, c.size); };
+  const auto room = [memory, &c](std::uint64_t at) { return kfx::mutable_buffer(memory + at, c.size); };
+  const auto there = [this, &c](std::uint64_t at) { return remote_.at(at, c.size); };
   switch (c.test) {
     case test::send:
-      return pipeline(c, rule,
-                      [&](std::uint64_t i) { return peer_.send(header_, kfx::const_buffer(place(i), c.payload)); });
-    case test::call:
-      return pipeline(c, rule, [&](std::uint64_t i) {
-        return peer_.send(header_, {}, {.reply = kfx::mutable_buffer(place(i), c.size)});
+      return pipeline(c, rule, [&](std::uint64_t at, std::uint64_t) {
+        return peer_.send(header_, kfx::const_buffer(memory + at, c.payload));
       });
-    case test::write:
-      return pipeline(c, rule, [&](std::uint64_t i) { return peer_.write(bytes(i), there(i)); });
-    case test::notify:
-      return pipeline(c, rule, [&](std::uint64_t i) { return peer_.write(bytes(i), there(i), {.notify = i}); });
-    case test::write8:
-      return pipeline(c, rule, [&](std::uint64_t i) { return peer_.write(bytes(i), there(i), {.write8 = true}); });
-    case test::read:
+    case test::call:
       return pipeline(c, rule,
-                      [&](std::uint64_t i) { return peer_.read(kfx::mutable_buffer(place(i), c.size), there(i)); });
+                      [&](std::uint64_t at, std::uint64_t) { return peer_.send(header_, {}, {.reply = room(at)}); });
+    case test::write:
+      return pipeline(c, rule, [&](std::uint64_t at, std::uint64_t) { return peer_.write(bytes(at), there(at)); });
+    case test::notify:
+      return pipeline(
+          c, rule, [&](std::uint64_t at, std::uint64_t i) { return peer_.write(bytes(at), there(at), {.notify = i}); });
+    case test::write8:
+      return pipeline(c, rule, [&](std::uint64_t at, std::uint64_t) {
+        return peer_.write(bytes(at), there(at), {.write8 = true});
+      });
+    case test::read:
+      return pipeline(c, rule, [&](std::uint64_t at, std::uint64_t) { return peer_.read(room(at), there(at)); });
     default:
       return back_and_forth(c, rule);
   }
@@ -173,6 +177,8 @@ outcome client::pipeline(const test_case& c, stop_rule rule, Start start) {
     if (!o.result()) throw std::runtime_error(o.explain());
   };
   unsigned slot = 0;
+  const std::uint64_t end = places_ * std::max<std::uint64_t>(1, c.size);
+  std::uint64_t at = 0;  // of this op's bytes; a division for each op would be part of what is measured
   std::uint64_t until_sample = 1;
   const std::uint64_t begin = ticks();
   for (bool more = true; more && out.ops < rule.count; ++out.ops) {
@@ -190,8 +196,9 @@ outcome client::pipeline(const test_case& c, stop_rule rule, Start start) {
       begun[slot] = ticks();
       until_sample = out.sampled;
     }
-    o = start(out.ops);
+    o = start(at, out.ops);
     if (++slot == c.depth) slot = 0;
+    if ((at += c.size) >= end) at = 0;
   }
   for (unsigned i = 0; i < c.depth; ++i) {
     const unsigned s = (slot + i) % c.depth;
