@@ -37,6 +37,18 @@ def one_way(t, size):
     return Item("%s %s one way" % (t, size_text(size)), "ns", True, runs)
 
 
+def token(t):
+    """A header of 72 bytes, and 40 that the receiver places: what a storage request takes."""
+    uri, size = URI[t], 112
+    extra = ("--header", "72")
+    runs = {"kfx send": lambda l: median_of(c.kfx(l, uri, "send-oneway", 40, extra=extra)),
+            "its 8 B": lambda l: median_of(c.kfx(l, uri, "send-oneway", 8)),
+            "machine": lambda l: c.reference(l, "ring")["three_lines_one_way_ns"],
+            "UCX am": lambda l: c.ucx(l, t, "ucp_am_lat", size, 2 * COST[t][8])["latency_ns"],
+            "libfabric": lambda l: c.libfabric(l, t, size, 2 * COST[t][8])["mean_ns"]}
+    return Item("%s 72 B + 40 B one way" % t, "ns", True, runs)
+
+
 def completion(t):
     uri = URI[t]
     runs = {"kfx " + test: lambda l, test=test: median_of(c.kfx(l, uri, test, 8)) for test in ("send", "write", "read")}
@@ -80,6 +92,8 @@ def items(transports):
     out = []
     for t in transports:
         out += [one_way(t, size) for size in (8, *BULK)] + [completion(t), rate(t)]
+        if t == "shm":
+            out.append(token(t))
         out += [bandwidth(t, "write", size, memory) for memory in ("allocated", "ordinary") for size in BULK]
         out += [bandwidth(t, "read", size, "allocated") for size in BULK]
     return out
