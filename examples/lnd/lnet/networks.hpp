@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 /// @file
-/// The `networks=` module parameter: `<net>[(<if>[[cpts]],…)][[cpts]],…`, e.g. "kfx0(eth0[0],eth1[1]),tcp1(eth2)[0-3,5]".
+/// The `networks=` module parameter: `<net>[(<if>[[cpts]],…)][[cpts]],…`, e.g.
+/// "kfx0(eth0[0],eth1[1]),tcp1(eth2)[0-3,5]".
 
 #include <string>
 #include <string_view>
@@ -25,11 +26,13 @@ struct net_spec {
   bool operator==(const net_spec&) const = default;
 };
 
-/// False, and `why` says what is wrong and at which character: an unknown net, one that is named twice, an interface
-/// named twice in a net, brackets that do not match, a range that runs backwards, an empty list.
+/// False, and `why` says what is wrong and at which character: an unknown net, one that is named twice, "lo" (it is
+/// always there), an interface named twice in a net, brackets that do not match, a range that runs backwards, an empty
+/// list. No text at all is no network, and right. Spaces may stand between all parts.
 bool parse_networks(std::string_view text, std::vector<net_spec>& out, std::string& why);
-/// The CPTs of "0-3,5", sorted, once each. False as above.
+/// The CPTs of "0-3,5" or "0-7/2" (every second one), sorted, once each. False as above.
 bool parse_cpts(std::string_view text, std::vector<unsigned>& out, std::string& why);
-std::string to_string(const net_spec&);
+std::string to_string(const net_spec&);               ///< parses to the same again
+std::string cpts_text(const std::vector<unsigned>&);  ///< "0-3,5", without brackets
 
 }  // namespace lnet

@@ -39,8 +39,7 @@ struct nid {
     return std::uint64_t{net.kind} << 48 | std::uint64_t{net.number} << 32 | address;
   }
   static constexpr nid unpack(std::uint64_t v) noexcept {
-    return {static_cast<std::uint32_t>(v),
-            {static_cast<std::uint16_t>(v >> 48), static_cast<std::uint16_t>(v >> 32)}};
+    return {static_cast<std::uint32_t>(v), {static_cast<std::uint16_t>(v >> 48), static_cast<std::uint16_t>(v >> 32)}};
   }
 };
 
@@ -50,9 +49,10 @@ struct process_id {
   auto operator<=>(const process_id&) const = default;
 };
 
-/// "tcp", "tcp0" (the same), "o2ib3"; nothing when it is no net.
+/// "tcp", "tcp0" (the same), "o2ib3", "lo" (without a number); nothing when it is no net.
 std::optional<net> parse_net(std::string_view text) noexcept;
-/// "10.0.0.1@tcp" (kinds whose address is an IPv4 address), "12@gni" (those that number), "<?>" alone: any.
+/// "10.0.0.1@tcp" (kinds whose address is an IPv4 address), "12@gni" (those that number), "0@lo", "<?>" alone: any.
+/// Decimal, no leading zeros.
 std::optional<nid> parse_nid(std::string_view text) noexcept;
 std::string to_string(net);  ///< number 0 is left out
 std::string to_string(nid);

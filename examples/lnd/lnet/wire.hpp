@@ -3,8 +3,20 @@
 /// @file
 /// LNet's message header for nid4, 72 bytes, little-endian (Lustre's lnet-idl.h, struct _lnet_hdr_nid4):
 ///
-///      0  u64 dest_nid        24  u32 src_pid          ACK 32 u64,u64 dst_wmd       PUT 32 u64,u64 ack_wmd
-///      8  u64 src_nid         28 … see wire.cpp            48 u64 match_bits            48 u64 match_bits  …
+///          all types            ACK               PUT               GET               REPLY            HELLO
+///      0   u64 dest_nid
+///      8   u64 src_nid
+///     16   u32 dest_pid
+///     20   u32 src_pid
+///     24   u32 type
+///     28   u32 payload_length
+///     32                        u64,u64 dst_wmd   u64,u64 ack_wmd   u64,u64 rtn_wmd   u64,u64 dst_wmd  u64 incarnation
+///     40                                                                                               u32 type
+///     48                        u64 match_bits    u64 match_bits    u64 match_bits
+///     56                        u32 mlength       u64 hdr_data      u32 portal
+///     60                                                            u32 src_offset
+///     64                                          u32 portal        u32 sink_length
+///     68                                          u32 offset
 
 #include <array>
 #include <cstddef>
@@ -35,15 +47,18 @@ struct header {
   msg_type type = msg_type::ack;
   std::uint32_t payload_length = 0;
   wire_handle wmd{};  ///< put: of the ACK it wants (none: no ACK); get: of the sink; ack, reply: whom it is for
-  std::uint64_t match_bits = 0;  ///< put, get, ack
-  std::uint64_t hdr_data = 0;    ///< put
-  std::uint32_t portal = 0;      ///< put, get
-  std::uint32_t offset = 0;      ///< put; get: of the source
-  std::uint32_t length = 0;      ///< get: of the sink; ack: what was taken
+  std::uint64_t match_bits = 0;   ///< put, get, ack
+  std::uint64_t hdr_data = 0;     ///< put
+  std::uint32_t portal = 0;       ///< put, get
+  std::uint32_t offset = 0;       ///< put; get: of the source
+  std::uint32_t length = 0;       ///< get: of the sink; ack: what was taken
+  std::uint64_t incarnation = 0;  ///< hello
+  std::uint32_t hello_type = 0;   ///< hello
   bool operator==(const header&) const = default;
 
   std::array<std::byte, size> encode() const noexcept;
-  /// Nothing when the type is none that LNet knows.
+  /// Nothing when the type is none that LNet knows. What the type has no place for keeps its default, and bytes that
+  /// mean nothing are not looked at.
   static std::optional<header> decode(std::span<const std::byte, size>) noexcept;
   std::string describe() const;  ///< one line, for logs
 };
