@@ -134,7 +134,8 @@ int run(const std::string& uri, const std::string& what, std::uint64_t count) {
   else if (what == "pong")
     pong(b, count);
   else
-    throw std::runtime_error("there is no \"" + what + "\"; there are send, token, stream, write, write-allocated, pong");
+    throw std::runtime_error("there is no \"" + what +
+                             "\"; there are send, token, stream, write, write-allocated, pong");
   return 0;
 }
 

@@ -81,32 +81,32 @@ enum md_option : unsigned {
 inline constexpr int threshold_infinite = -1;
 
 struct memory_descriptor {
-  fragment_list memory;                 ///< at most max_fragments
-  int threshold = threshold_infinite;   ///< ops until it is spent (a GET or PUT of ours with its answer counts two)
+  fragment_list memory;                ///< at most max_fragments
+  int threshold = threshold_infinite;  ///< ops until it is spent (a GET or PUT of ours with its answer counts two)
   std::size_t max_size = 0;
   unsigned options = 0;
   void* user = nullptr;
-  event_queue_ptr events;               ///< null: nobody wants to know
+  event_queue_ptr events;  ///< null: nobody wants to know
 };
 
-enum class unlink_op { unlink, retain };        ///< what becomes of what is spent
-enum class insert_position { before, after };   ///< at the head or the tail of its portal's list
+enum class unlink_op { unlink, retain };       ///< what becomes of what is spent
+enum class insert_position { before, after };  ///< at the head or the tail of its portal's list
 enum class ack_request { ack, no_ack };
 
 // --- the host
 
 struct host_options {
-  std::string networks;                    ///< as the module parameter; the loopback NI is always there
+  std::string networks;  ///< as the module parameter; the loopback NI is always there
   std::uint32_t pid = default_pid;
-  unsigned cpu_npartitions = 0;            ///< 0: one
+  unsigned cpu_npartitions = 0;  ///< 0: one
   std::string cpu_pattern;
-  unsigned credits = 256;                  ///< of an NI
+  unsigned credits = 256;  ///< of an NI
   unsigned peer_credits = 8;
   std::chrono::seconds transaction_timeout{50};
   unsigned retry_count = 2;
-  unsigned health_sensitivity = 100;       ///< how much of 1000 a failure costs; 0: health is not looked at
+  unsigned health_sensitivity = 100;                  ///< how much of 1000 a failure costs; 0: health is not looked at
   std::chrono::milliseconds recovery_interval{1000};  ///< between two pings of what is not healthy
-  bool forwarding = false;                 ///< routing is not built: a routed message is dropped either way, and counted
+  bool forwarding = false;  ///< routing is not built: a routed message is dropped either way, and counted
   std::map<std::string, std::string, std::less<>> tunables;  ///< for drivers
 };
 
@@ -181,8 +181,8 @@ class host {
   /// Events: `send` and `reply`.
   int get(nid self, md_handle, process_id target, unsigned portal, std::uint64_t match_bits, std::size_t offset);
 
-  /// Asks the host behind a NID for its NIDs (a GET at the reserved portal); it is known as one peer with them from then
-  /// on. 0 or -errno.
+  /// Asks the host behind a NID for its NIDs (a GET at the reserved portal); it is known as one peer with them from
+  /// then on. 0 or -errno.
   int ping(nid, std::chrono::milliseconds limit, std::vector<nid>& found);
   /// Those NIDs are one peer: what fails towards one is tried towards another. -EINVAL: on a net that is not here.
   int peer_add(nid primary, const std::vector<nid>& others);

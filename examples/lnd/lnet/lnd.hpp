@@ -63,15 +63,15 @@ struct ni_data {
 
 /// A network interface of this host, as its driver sees it. Filled in by LNet, and by `lnd_startup` where it says so.
 struct ni {
-  lnet::nid nid{};                  ///< net: LNet's; address: lnd_startup's
-  interface_spec interface{};       ///< asked for
+  lnet::nid nid{};              ///< net: LNet's; address: lnd_startup's
+  interface_spec interface {};  ///< asked for
   const cpt_table* table = nullptr;
-  std::vector<unsigned> cpts;       ///< that it is for; never empty
-  unsigned max_tx_credits = 256;    ///< messages it takes at a time; lnd_startup may lower it. 0: EINVAL
-  unsigned peer_tx_credits = 8;     ///< of those, for one peer
+  std::vector<unsigned> cpts;     ///< that it is for; never empty
+  unsigned max_tx_credits = 256;  ///< messages it takes at a time; lnd_startup may lower it. 0: EINVAL
+  unsigned peer_tx_credits = 8;   ///< of those, for one peer
   std::chrono::seconds peer_timeout{180};
   std::map<std::string, std::string, std::less<>> tunables;  ///< module parameters of the driver, by name
-  std::unique_ptr<ni_data> data;    ///< lnd_startup's
+  std::unique_ptr<ni_data> data;                             ///< lnd_startup's
   core* owner = nullptr;
   virtual ~ni() = default;
 };
@@ -79,8 +79,8 @@ struct ni {
 /// A request of a management program.
 struct control {
   enum { peer_list, close_connection, describe } what = peer_list;
-  lnet::nid nid = nid::any();        ///< close_connection: whose
-  std::vector<std::string> answer;   ///< lines
+  lnet::nid nid = nid::any();       ///< close_connection: whose
+  std::vector<std::string> answer;  ///< lines
 };
 
 /// A driver. Calls come from any thread, several at once, without any lock of LNet held; none blocks for longer than
