@@ -68,6 +68,10 @@ class node {
   node& operator=(node&&) noexcept;
   ~node();
 
+  /// Listens there too, as with `options::listen`: for a program that first sets the handlers of what may come at once.
+  /// Throws kfx::error. Not in a handler of this node.
+  void listen(std::string_view uri);
+
   /// Names a peer. Costs nothing. Throws kfx::error when the URI cannot be read or no such backend is here.
   peer at(std::string_view uri);
 

@@ -119,6 +119,18 @@ class peer {
     });
   }
 
+  /// Ends the session, now and on both sides: every op under way ends, here with `why`, over there with `session_lost`;
+  /// what had reached the other side may have taken effect. Offers end with it, and who keeps a message answers in
+  /// vain. The next verb begins a new session. For a peer that breaks the rules of what is spoken over kfx, and for
+  /// operators. Any thread, and handlers.
+  void close(std::error_code why = make_error_code(errc::cancelled)) const;
+  /// As `op::cancel`, for an op towards this peer whose handle was given away (`then`, a token, `detach`). Ids are
+  /// never used twice: one that has ended is left alone. Any thread, and handlers.
+  void cancel(op_id) const noexcept;
+  /// A word of the program's own, kept with the session: who this is, say. 0 at first. Any thread.
+  std::uint64_t tag() const noexcept;
+  void set_tag(std::uint64_t) const noexcept;
+
   /// The URI it was named by, or the address it came from.
   std::string uri() const;
   /// Which transport was chosen, which were passed over, and why; the state of the connection.

@@ -250,8 +250,13 @@ void manager::forget() {
 
 void manager::listen(const std::vector<std::string>& uris) {
   for (const std::string& uri : uris) open_listener(uri);
-  if (uris.empty()) return;
+  if (uris.empty() || std::exchange(meets_, true)) return;
   for (backend::backend* b : backend::all_backends()) open_meeting_place(*b);
+}
+
+std::vector<std::string> manager::addresses() const {
+  std::lock_guard lock(mutex_);
+  return addresses_;
 }
 
 /// So that those who came by another way find the best one.
@@ -276,6 +281,7 @@ void manager::open_listener(const std::string& text) {
   listeners_.push_back(std::move(std::get<std::unique_ptr<backend::listener>>(made)));
   for (std::string a : dialable(listeners_.back()->address())) {
     if (scheme == "kfx") a = "kfx" + a.substr(a.find("://"));
+    std::lock_guard lock(mutex_);
     addresses_.push_back(std::move(a));
   }
 }

@@ -55,10 +55,10 @@ class manager {
   /// Any thread: nothing starts any more on any session.
   void refuse_ops();
 
-  /// Before the control thread runs. Throws kfx::error.
+  /// On the control thread, or before it runs. Throws kfx::error.
   void listen(const std::vector<std::string>& uris);
-  /// What peers can connect to. Constant once listening.
-  const std::vector<std::string>& addresses() const noexcept { return addresses_; }
+  /// Any thread: what peers can connect to.
+  std::vector<std::string> addresses() const;
 
   /// Gives up what is remembered for too long, and says how soon to come again (0: when something happens).
   std::chrono::nanoseconds tick(std::int64_t now);
@@ -155,10 +155,11 @@ class manager {
   std::list<asio::cancellation_signal> tasks_;
   unsigned strangers_ = 0;  ///< connections whose handshake is under way
   std::vector<std::unique_ptr<backend::listener>> listeners_;
-  std::vector<std::string> addresses_;
+  bool meets_ = false;  ///< there are places to meet at
   std::unordered_map<std::uint64_t, std::weak_ptr<record>> ids_;
 
-  mutable std::mutex mutex_;  ///< guards what follows; taken before a baton, never after
+  mutable std::mutex mutex_;            ///< guards what follows; taken before a baton, never after
+  std::vector<std::string> addresses_;  ///< changed by the control thread, which reads them without
   std::vector<record_ptr> records_;
   std::map<std::string, record_ptr, std::less<>> named_;
   bool refusing_ = false;

@@ -93,8 +93,9 @@ class session final : public detail::peer_state,
   std::string chosen;        ///< how the transport was chosen, for explain()
   std::string last_failure;  ///< why the last attempt to connect failed
   std::error_code last_failure_code{};
-  unsigned attempts = 0;  ///< to connect, since there was a link
-  void* cm = nullptr;     ///< the connection manager's own
+  unsigned attempts = 0;              ///< to connect, since there was a link
+  void* cm = nullptr;                 ///< the connection manager's own
+  std::atomic<std::uint64_t> tag{0};  ///< the program's
 
   // --- the connection manager's side (baton held)
   bool linked() const noexcept { return link_ != nullptr; }
@@ -109,6 +110,9 @@ class session final : public detail::peer_state,
   /// Gives the session's state up: ops that may have reached the peer end with `code`; with `all`, those that did
   /// not as well. Numbers start anew.
   void reset(std::error_code code, bool all);
+  /// The program has done with it: the peer is told, and all ops end.
+  void close(std::error_code why);
+  void cancel_by_id(op_id);
   /// Nothing under way, in either direction.
   bool quiet() const noexcept;
   /// It needs a link: for its own ops, or because the peer, who may have no way to connect, perhaps has some.
@@ -439,6 +443,7 @@ class session final : public detail::peer_state,
   landing bulk_;
   bool bulk_active_ = false;
   bool said_bye_ = false;
+  bool closed_by_peer_ = false;
   std::vector<mutable_buffer> landing_list_;
   std::vector<earlier_error> failed_;
   strand strand0_;

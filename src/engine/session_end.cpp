@@ -222,6 +222,12 @@ void session::cancel(op_state& o, std::error_code why) {
   finish(o, why);
 }
 
+void session::cancel_by_id(op_id id) {
+  op_state* const o = find_op(static_cast<std::uint32_t>(id & 0xffffff));
+  if (!o || o->id != id || o->owner != this || !(o->options & opt_user) || o->is_done()) return;
+  cancel(*o, make_error_code(o->kind == verb::offer ? errc::revoked : errc::cancelled));
+}
+
 bool session::new_ack(std::uint32_t ack) {
   std::uint32_t n = ack - tx_acked_;
   if (static_cast<std::int32_t>(n) < 0) return true;  // an ack that says nothing

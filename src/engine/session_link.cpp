@@ -67,7 +67,7 @@ void session::attach(std::unique_ptr<backend::link> l, std::uint32_t peer_taken,
   if (link_) drop_link(make_error_code(std::errc::connection_reset));
   graveyard_.reset();
   doomed_ = {};  // that was the former link
-  said_bye_ = false;
+  said_bye_ = closed_by_peer_ = false;
   pong_owed_ = ack_owed_ = false;
   puts_to_frames();
   skip_seen(peer_taken);
@@ -181,6 +181,15 @@ void session::end_all(std::error_code why) {
   graveyard_.reset();
 }
 
+void session::close(std::error_code why) {
+  if (link_) {
+    settle_acks();
+    (void)send_control(wire::type::bye, wire::bye_closed);
+    (void)flush();
+  }
+  reset(why, true);
+}
+
 /// The link is broken, or what came over it cannot be built upon, or it has been given up meanwhile; or several of
 /// these at once.
 void session::end_link(std::error_code error) {
@@ -188,6 +197,7 @@ void session::end_link(std::error_code error) {
   const bool said_bye = std::exchange(said_bye_, false);
   if (error == errc::protocol_error || why == errc::protocol_error)
     return reset(make_error_code(errc::protocol_error), true);
+  if (std::exchange(closed_by_peer_, false)) return reset(make_error_code(errc::session_lost), true);
   if (said_bye) return reset(why, false);
   drop_link(why ? why : error);
 }

@@ -253,7 +253,10 @@ bool session::on_control(const wire::head& h) {
     case wire::type::bye:
       if (!process_ack(h.ack)) return false;
       // Nothing of ours under way: both forget the session. Otherwise ours goes on over a new link.
-      if (quiet()) said_bye_ = true;
+      if (h.a == wire::bye_closed)
+        closed_by_peer_ = true;
+      else if (quiet())
+        said_bye_ = true;
       doom(make_error_code(errc::idle_closed));
       return true;
     default:

@@ -63,6 +63,7 @@ void node::run_for(clock::duration d) { s_->run(clock::now() + d); }
 void node::stop() { s_->stop(); }
 int node::fd() const { return s_->fd(); }
 
+void node::listen(std::string_view uri) { s_->listen(std::string(uri)); }
 std::vector<std::string> node::addresses() const { return s_->addresses(); }
 std::string node::id() const { return s_->id(); }
 std::string node::explain() const { return s_->explain(); }

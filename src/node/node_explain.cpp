@@ -33,8 +33,9 @@ std::string describe(engine::partition& p, progress how) {
 
 std::string node_state::explain() const {
   std::string text = "node " + ctx_.node_id + (options_.name.empty() ? "" : " (" + options_.name + ")") + "\n";
-  for (const std::string& a : addresses()) text += "listens on " + a + "\n";
-  if (addresses().empty()) text += "does not listen\n";
+  const auto listens = addresses();
+  for (const std::string& a : listens) text += "listens on " + a + "\n";
+  if (listens.empty()) text += "does not listen\n";
   text += "placement " + plan_.why + "\n";
   for (const auto& p : partitions_) text += describe(*p, options_.progress) + "\n";
   for (backend::backend* b : backend::all_backends()) {

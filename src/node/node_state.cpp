@@ -79,6 +79,19 @@ void node_state::open() {
   start_control();
 }
 
+void node_state::listen(const std::string& uri) {
+  std::promise<void> listening;
+  asio::post(io_, [&] {
+    try {
+      manager_->listen({uri});
+      listening.set_value();
+    } catch (...) {
+      listening.set_exception(std::current_exception());
+    }
+  });
+  listening.get_future().get();
+}
+
 void node_state::make_partitions() {
   for (const numa::place& where : plan_.partitions) {
     auto* made = new engine::partition(*this, static_cast<unsigned>(partitions_.size()), where);

@@ -49,7 +49,9 @@ struct node_state final : engine::host, std::enable_shared_from_this<node_state>
   void run(clock::time_point until);
   void stop();
   int fd();
-  const std::vector<std::string>& addresses() const noexcept { return manager_->addresses(); }
+  /// Throws kfx::error.
+  void listen(const std::string& uri);
+  std::vector<std::string> addresses() const { return manager_->addresses(); }
   const std::string& id() const noexcept { return ctx_.node_id; }
   std::string explain() const;
   buffer allocate(std::size_t bytes, const placement& where) const;

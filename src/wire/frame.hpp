@@ -87,6 +87,8 @@ static_assert(std::endian::native == std::endian::little, "a big-endian port nee
 
 /// An ack so far behind is no ack.
 inline constexpr std::uint32_t says_nothing = 1u << 30;
+/// In `a` of a bye: the program ended the session, whatever is under way.
+inline constexpr std::uint64_t bye_closed = 1;
 inline constexpr std::size_t head_size = 32;
 inline constexpr std::size_t ack_at = 8;  ///< in the head
 inline constexpr std::size_t max_ext = 5;

@@ -60,6 +60,42 @@ struct phoenix {
 
 }  // namespace
 
+TEST_CASE("a node that sets its handlers before it listens misses no message", "[connect]") {
+  const std::size_t rounds = repeats("KFX_TEST_ROUNDS", 100);
+  phoenix first;
+  first.rise();  // its place is known from here on
+  host client(client_options());
+  const kfx::peer p = client->at(uri_of(**first.life));
+  for (std::size_t i = 0; i < rounds; ++i) {
+    first.die();
+    op<done> waiting = p.send(head.bytes());
+    options o = client_options();
+    o.name = "late-" + std::to_string(i);
+    host late(o);
+    counter seen;
+    late->on_message([&seen](message) { seen.add(); });
+    CHECK(late->addresses().empty());
+    late->listen(first.listen);
+    CHECK(late->addresses().size() == 1);
+    // What was sent to the one before may end with it; what this one is sent has its handler.
+    if (const std::error_code e = error_of(waiting); e) CHECK(e != errc::dropped);
+    must(p.send(head.bytes()));
+    CHECK(seen.value() >= 1);
+    late.destroy();
+    first.life = std::make_unique<host>(client_options());
+  }
+}
+
+TEST_CASE("listening at a place that is taken or makes no sense says so", "[connect]") {
+  host first(server_options()), second(client_options());
+  const std::string taken = same_place(*first);
+  CHECK_THROWS_AS(second->listen(taken), kfx::error);
+  CHECK_THROWS_AS(second->listen("nonsense"), kfx::error);
+  CHECK(second->addresses().empty());
+  second->listen(listen_uri());
+  CHECK(second->addresses().size() == 1);
+}
+
 TEST_CASE("naming a peer costs nothing, the first op connects", "[connect]") {
   events client_events, server_events;
   world w;
