@@ -96,10 +96,10 @@ enum class ack_request { ack, no_ack };
 // --- the host
 
 struct host_options {
-  std::string networks;  ///< as the module parameter; the loopback NI is always there
+  std::string networks{};  ///< as the module parameter; the loopback NI is always there
   std::uint32_t pid = default_pid;
   unsigned cpu_npartitions = 0;  ///< 0: one
-  std::string cpu_pattern;
+  std::string cpu_pattern{};
   unsigned credits = 256;  ///< of an NI
   unsigned peer_credits = 8;
   std::chrono::seconds transaction_timeout{50};
@@ -107,7 +107,7 @@ struct host_options {
   unsigned health_sensitivity = 100;                  ///< how much of 1000 a failure costs; 0: health is not looked at
   std::chrono::milliseconds recovery_interval{1000};  ///< between two pings of what is not healthy
   bool forwarding = false;  ///< routing is not built: a routed message is dropped either way, and counted
-  std::map<std::string, std::string, std::less<>> tunables;  ///< for drivers
+  std::map<std::string, std::string, std::less<>> tunables{};  ///< for drivers
 };
 
 struct counters {
