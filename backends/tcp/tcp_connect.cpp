@@ -32,6 +32,14 @@ outcome fail(const uri& u, std::error_code code, const std::string& reason) {
   return failure{code, "cannot connect to " + target_of(u) + ": " + reason};
 }
 
+outcome unknown_host(const uri& u, const error_code& answer) {
+  failure f = std::get<failure>(fail(u, errc::unreachable,
+                                     "the name \"" + u.host + "\" does not resolve (" + answer.message() +
+                                         "); check its spelling and the name service"));
+  f.lasting = true;
+  return f;
+}
+
 /// What an attempt at one address came to; fd < 0: `error` says why.
 struct tried {
   int fd = -1;
@@ -89,10 +97,7 @@ asio::awaitable<outcome> connect(asio::io_context& io, uri u) {
   auto [list, error] = co_await addresses(io, u, *port);
   if (error == asio::error::host_not_found_try_again)
     co_return fail(u, errc::unreachable, "the name server does not answer (" + error.message() + "); try again later");
-  if (error || list.empty())
-    co_return fail(u, errc::not_found,
-                   "the name \"" + u.host + "\" does not resolve (" + error.message() +
-                       "); check its spelling and the name service");
+  if (error || list.empty()) co_return unknown_host(u, error);
 
   const auto end = std::chrono::steady_clock::now() + bound;
   std::string reasons;

@@ -113,7 +113,7 @@ failure cannot_listen(const uri& u, int error) {
     case EADDRINUSE:
       return cannot_listen(u, errc::address_in_use, text + "; stop whoever listens there or choose another port");
     case EADDRNOTAVAIL:
-      return cannot_listen(u, errc::not_found, text + "; choose an address of this host, or *");
+      return cannot_listen(u, errc::bad_option, text + "; choose an address of this host, or *");
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
@@ -151,7 +151,7 @@ std::variant<std::unique_ptr<listener>, failure> tcp_listen(asio::io_context& io
   error_code error;
   const std::vector<tcp::endpoint> list = places(io, u, *port, error);
   if (list.empty())
-    return cannot_listen(u, errc::not_found,
+    return cannot_listen(u, errc::bad_option,
                          "the name does not resolve (" + error.message() + "); choose an address of this host");
   int reason = 0;
   for (const tcp::endpoint& at : list) {

@@ -23,11 +23,11 @@ enum class errc : int {
   not_persistent,      ///< durability was asked of memory that has no persistence domain
   dependency_failed,   ///< the op named by `.after` failed; this one had no effect
   would_deadlock,      ///< a wait inside a handler would stop the progress it waits for
-  unreachable,         ///< no transport reached the peer
+  unreachable,         ///< no transport reached the peer, or its host's name does not resolve
   refused,             ///< the peer answered and does not want this connection
   version_mismatch,    ///< the peer speaks another version of the wire format
   protocol_error,      ///< the peer broke the protocol; its session was closed
-  not_found,           ///< no region is published under that name, or the host name does not resolve
+  not_found,           ///< the peer has no region published under that name
   no_backend,          ///< no backend of that name, or the host lacks what it needs
   bad_uri,             ///< the URI cannot be read
   bad_option,          ///< an option has a value it cannot have

@@ -38,15 +38,14 @@ constexpr entry sentences[] = {
      "waiting inside a handler would stop the progress it waits for: use then(), a completion token or "
      "co_await"},
     {errc::unreachable,
-     "no transport reached the peer: check that it runs and listens at that address, and the firewall"},
+     "no transport reached the peer: check that its name resolves, that it runs and listens there, and the firewall"},
     {errc::refused, "the peer answered and refused the connection: see its log or its options for why"},
     {errc::version_mismatch,
      "the other side speaks another version of the format or interface: use matching versions of kfx"},
     {errc::protocol_error,
      "the bytes received break the protocol, so the session was closed: check that both ends are kfx and "
      "report it if they are"},
-    {errc::not_found,
-     "nothing goes by that name: check its spelling and that the peer published it or the host name resolves"},
+    {errc::not_found, "the peer has nothing by that name: check its spelling and that the peer published it"},
     {errc::no_backend, "no such backend is available here: see kfx::backends() for what is, and why others are not"},
     {errc::bad_uri, "the URI cannot be read: write scheme://host:port/path?key=value"},
     {errc::bad_option,

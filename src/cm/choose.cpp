@@ -31,8 +31,7 @@ asio::awaitable<manager::outcome> manager::attempt_best(const record_ptr& rec) {
   backend::uri meeting = rec->target;
   meeting.scheme = "tcp";
   link_or_failure made = co_await dial(*backend::find_backend("tcp"), meeting);
-  if (auto* f = std::get_if<backend::failure>(&made))
-    co_return outcome(f->code == errc::not_found || f->code == errc::bad_uri, *f);
+  if (auto* f = std::get_if<backend::failure>(&made)) co_return outcome(f->lasting || f->code == errc::bad_uri, *f);
   const std::unique_ptr<raw_link> tcp = std::move(std::get<std::unique_ptr<raw_link>>(made));
   std::string chosen = "tcp is required";
   if (rec->require != "tcp") {

@@ -20,8 +20,9 @@ constexpr std::chrono::seconds longest_pause(1);
 constexpr unsigned most_at_once = 4;
 
 /// Trying again cannot help.
-bool is_hopeless(std::error_code e) {
-  return e == errc::not_found || e == errc::version_mismatch || e == errc::protocol_error || e == errc::bad_uri ||
+bool is_hopeless(const backend::failure& f) {
+  const std::error_code e = f.code;
+  return f.lasting || e == errc::version_mismatch || e == errc::protocol_error || e == errc::bad_uri ||
          e == errc::bad_option || e == errc::no_backend || e == errc::not_supported || e == errc::refused;
 }
 
@@ -114,7 +115,7 @@ asio::awaitable<manager::outcome> manager::attempt(const record_ptr& rec) {
     co_return none;
   }
   link_or_failure made = co_await dial(*b, rec->target);
-  if (auto* f = std::get_if<backend::failure>(&made)) co_return outcome(is_hopeless(f->code), *f);
+  if (auto* f = std::get_if<backend::failure>(&made)) co_return outcome(is_hopeless(*f), *f);
   const std::unique_ptr<raw_link> link = std::move(std::get<std::unique_ptr<raw_link>>(made));
   const std::string chosen = "the URI names " + rec->target.scheme;
   co_return co_await introduce(rec, *link, chosen);
@@ -173,7 +174,7 @@ asio::awaitable<manager::outcome> manager::introduce(const record_ptr& rec, raw_
   if (unsent) co_return outcome(false, errc::unreachable, link.describe() + ": " + unsent.message());
   const heard answer = co_await link.receive(until);
   if (rec->ticket != ticket) co_return then::again;  // the peer's own attempt came first
-  if (auto* f = std::get_if<backend::failure>(&answer)) co_return outcome(is_hopeless(f->code), *f);
+  if (auto* f = std::get_if<backend::failure>(&answer)) co_return outcome(is_hopeless(*f), *f);
   const greeting& g = std::get<greeting>(answer);
   if (g.kind == wire::type::refuse) co_return refused(rec, g);
   if (g.kind == wire::type::welcome && !g.probe) co_return welcomed(rec, ticket, link, hello, g, chosen);
@@ -222,7 +223,8 @@ manager::outcome manager::refused(const record_ptr& rec, const greeting& answer)
       break;
   }
   backend::failure why{code, rec->target.to_string() + " refused the connection: " + answer.sentence};
-  return {is_hopeless(code), std::move(why)};
+  const bool hopeless = is_hopeless(why);
+  return {hopeless, std::move(why)};
 }
 
 }  // namespace kfx::cm

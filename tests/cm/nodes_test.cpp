@@ -178,7 +178,7 @@ TEST_CASE("a node that is gone is waited for, and one that came back is another 
 
 TEST_CASE("what cannot work ends at once and says why") {
   node client;
-  CHECK(error_of(client.at("tcp://no-such-host.invalid:7400").open("x")) == errc::not_found);
+  CHECK(error_of(client.at("tcp://no-such-host.invalid:7400").open("x")) == errc::unreachable);
   store s({.listen = {"tcp://127.0.0.1:0"}});
   const std::string address = s.served.addresses().front();
   CHECK_THROWS_AS(client.at("tcp//x"), error);

@@ -117,6 +117,10 @@ def ping():
                 node.signal(signal.SIGTERM)
                 assert node.finish()[0] == 0
     check_ping(json.loads(run("ping", "loop://here", "-c", "9", "-i", "0", "-s", "1", "--json")), 9, 1)
+    # That nobody is there is not an answer.
+    for uri in ("tcp://no-such-host.invalid:7400", "kfx://no-such-host.invalid:7400"):
+        said = run("ping", uri, "-c", "1", "-W", "10s", status=1)
+        assert "no-such-host.invalid" in said, said
     begin = time.monotonic()
     said = run("ping", "tcp://127.0.0.1:1", "-W", "1s", status=1)
     assert "127.0.0.1:1" in said and time.monotonic() - begin < 30, said

@@ -160,12 +160,14 @@ TEST_CASE("what tcp cannot connect to is named with the reason") {
   l.reset();
   auto why = f.refused(gone);
   CHECK(why.code == kfx::errc::unreachable);
+  CHECK_FALSE(why.lasting);
   CHECK(has(why.why, "tcp://127.0.0.1:" + gone.port));
   CHECK(has(why.why, "refused"));
 
   // Not a name anywhere, so no name server need be asked.
   why = f.refused({"tcp", "no such host", "7400", "", {}});
-  CHECK(why.code == kfx::errc::not_found);
+  CHECK(why.code == kfx::errc::unreachable);
+  CHECK(why.lasting);
   CHECK(has(why.why, "\"no such host\" does not resolve"));
 
   for (const be::uri& u : {be::uri{"tcp", "", "7400", "", {}}, be::uri{"tcp", "127.0.0.1", "", "", {}},
@@ -181,8 +183,8 @@ TEST_CASE("where tcp cannot listen is named with the reason") {
   auto why = f.listen_failure("127.0.0.1", f.at(*l).port);
   CHECK(why.code == kfx::errc::address_in_use);
   CHECK(has(why.why, "tcp://127.0.0.1:" + f.at(*l).port));
-  CHECK(f.listen_failure("no such host", "0").code == kfx::errc::not_found);
-  CHECK(f.listen_failure("192.0.2.1", "0").code == kfx::errc::not_found);
+  CHECK(f.listen_failure("no such host", "0").code == kfx::errc::bad_option);
+  CHECK(f.listen_failure("192.0.2.1", "0").code == kfx::errc::bad_option);
   CHECK(f.listen_failure("127.0.0.1", "99999").code == kfx::errc::bad_uri);
   auto every = f.listen("*");
   CHECK(f.listen_failure("*", f.at(*every).port).code == kfx::errc::address_in_use);

@@ -40,6 +40,7 @@ struct uri {
 struct failure {
   std::error_code code;
   std::string why;
+  bool lasting = false;  ///< connecting: it will hardly be otherwise soon, as with a name that nobody knows
 };
 
 /// The node a backend works for. `io` runs on the node's control thread; a backend's own work (connecting,
@@ -73,9 +74,10 @@ class backend {
   virtual bool available(std::string* why) const = 0;
 
   /// Starts connecting. Exactly one call of `on_connected` follows, on the control thread, not before this returns;
-  /// the caller gives up by ignoring it (the backend bounds an attempt to about 10 s itself).
+  /// the caller gives up by ignoring it (the backend bounds an attempt to about 10 s itself). Failures: unreachable,
+  /// refused, bad_uri, …; not `not_found`, which is what a peer says of a region's name.
   virtual void connect(context&, const uri&, on_connected) = 0;
-  /// Errors: address_in_use, not_found, bad_uri, …, with a sentence that names the address.
+  /// Errors: address_in_use, bad_option (no address of this host), bad_uri, …, with a sentence that names the address.
   virtual std::variant<std::unique_ptr<listener>, failure> listen(context&, const uri&, on_accepted) = 0;
 
   /// The device that would carry a connection there, as `link::device`; only as far as that is known without asking
