@@ -53,8 +53,10 @@ asio::awaitable<void> manager::connect(record_ptr rec) {
   clock::duration wait = rec->session->settings.backoff;
   unsigned at_once = 0;
   while (!stopping_ && still_wanted(*rec)) {
-    const outcome o = co_await attempt(rec);
+    outcome o = co_await attempt(rec);
     if (o.failure.code) note(*rec, o.failure);
+    // A name may go and come with its host: who was there before is waited for.
+    if (o.failure.lasting && was_met(*rec)) o.next = then::pause;
     if (o.next == then::linked) co_return;
     if (o.next == then::hopeless) {
       give_up(*rec, o.failure);
@@ -73,6 +75,12 @@ asio::awaitable<void> manager::connect(record_ptr rec) {
 bool manager::still_wanted(record& rec) {
   engine::session& s = *rec.session;
   return s.home->with_baton([&] { return !s.stopped.load() && s.wanting() && !s.linked(); });
+}
+
+/// There was a session with it, in whatever life of its.
+bool manager::was_met(record& rec) {
+  engine::session& s = *rec.session;
+  return s.home->with_baton([&] { return s.remote.incarnation != 0; });
 }
 
 void manager::note(record& rec, const backend::failure& why) {

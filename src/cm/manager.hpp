@@ -122,6 +122,7 @@ class manager {
   asio::awaitable<void> pause(const record_ptr& rec, clock::duration& wait);
   greeting hello_of(record& rec);
   bool still_wanted(record& rec);
+  bool was_met(record& rec);
   void note(record& rec, const backend::failure& why);
   void give_up(record& rec, const backend::failure& why);
 
