@@ -45,6 +45,9 @@ op_state* start_reject(peer_state&, const remote_region&, std::error_code, const
 /// `void(boost::system::error_code, kfx::done)` as its last argument. A verb never fails because something is
 /// full. Buffer sequences are copied at submission, the bytes are not: they stay valid (and, when read from,
 /// unchanged) until the op ends.
+///
+/// A handler's code compares with `kfx::errc`. One that was cancelled gets `kfx::errc::cancelled`, which is
+/// `std::errc::operation_canceled` too, but not `boost::asio::error::operation_aborted`.
 class peer {
  public:
   peer() = default;

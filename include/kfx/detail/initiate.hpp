@@ -76,10 +76,14 @@ struct waiting_handler {
     if (slot.is_connected()) slot.clear();
     const kfx::result<T> outcome = o.result();
     o = {};
-    if constexpr (std::is_void_v<Outcome>)
-      std::move(h)(boost::system::error_code(outcome ? std::error_code() : outcome.error()), outcome ? *outcome : T{});
-    else
+    if constexpr (std::is_void_v<Outcome>) {
+      // Made of an empty std::error_code, it would neither equal an empty one nor have the value 0.
+      boost::system::error_code e;
+      if (!outcome) e = outcome.error();
+      std::move(h)(e, outcome ? *outcome : T{});
+    } else {
       std::move(h)(outcome);
+    }
   }
   // The allocator went with the handler that was moved out.
   void destroy_after_move(Handler& h) {
