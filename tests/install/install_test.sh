@@ -12,6 +12,26 @@ unset CXXFLAGS CFLAGS LDFLAGS KFX_BACKENDS KFX_LISTEN DESTDIR
 
 say() { echo "-- $*"; }
 
+# A bare Debian has no dpkg-dev, without which Meson chooses directories that nobody searches there. What is tested below is
+# found in any directory, because it is told where.
+if [ -f /etc/debian_version ]; then
+  say "the recipe in README.md, on a bare Debian"
+  mkdir "$scratch/bare"
+  printf '#!/bin/sh\nexit 1\n' >"$scratch/bare/dpkg-architecture"
+  chmod +x "$scratch/bare/dpkg-architecture"
+  options=$(sed -n 's/^meson setup build //p' "$source_root/README.md")
+  [ -n "$options" ] || { echo "README.md has no recipe any more" >&2; exit 1; }
+  # shellcheck disable=SC2086  # a list of words
+  PATH=$scratch/bare:$PATH meson setup "$scratch/recipe" "$source_root" $options >"$scratch/log" 2>&1 ||
+    { cat "$scratch/log"; exit 1; }
+  libdir=/usr/local/$(meson introspect "$scratch/recipe" --buildoptions |
+    python3 -c 'import json, sys; print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == "libdir"))')
+  pkg-config --variable pc_path pkg-config | tr : '\n' | grep -qx "$libdir/pkgconfig" ||
+    { echo "pkg-config does not look into $libdir" >&2; exit 1; }
+  # Those that are not there are complained of.
+  /sbin/ldconfig -v -N -X 2>&1 | grep -qE "(^|stat )$libdir:" || { echo "ldconfig does not look into $libdir" >&2; exit 1; }
+fi
+
 say "install"
 DESTDIR=$scratch/root meson install -C "$build" --no-rebuild --quiet
 pc=$(find "$scratch/root" -name kfx.pc)
