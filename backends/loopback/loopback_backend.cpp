@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "backends/loopback/loopback_backend.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -24,7 +25,9 @@ std::variant<link_ends, backend::failure> make_link_ends(const std::string& name
   try {
     auto pair = std::make_shared<link_pair>();
     if (pair->ok()) {
+      static std::atomic<std::uint64_t> made{0};
       pair->name = name;
+      pair->number = ++made;
       pair->direct = direct;
       return link_ends{std::make_unique<loopback_link>(pair, 0), std::make_unique<loopback_link>(pair, 1)};
     }

@@ -273,6 +273,10 @@ void loopback_link::close() {
   peer_.bell.ring(doorbell::data | doorbell::room);
 }
 
+std::string loopback_link::peer_address() const {
+  return "loop://" + pair_->name + (end_ == 0 ? "" : "?link=" + std::to_string(pair_->number));
+}
+
 std::string loopback_link::describe() const {
   return "loop " + pair_->name + (end_ == 0 ? " (connecting end)" : " (accepting end)");
 }

@@ -49,6 +49,7 @@ struct link_pair {
     export_table exports;
   } ends[2];
   std::string name;
+  std::uint64_t number = 0;  ///< tells it from others of that name
   bool direct = true;
 
   bool ok() const noexcept { return ends[0].bell.ok() && ends[1].bell.ok(); }
@@ -71,6 +72,7 @@ class loopback_link final : public backend::link {
   backend::remote_memory* direct() noexcept override { return pair_->direct ? &memory_ : nullptr; }
   backend::wait_handle arm() override;
   void close() override;
+  std::string peer_address() const override;
   std::string describe() const override;
 
  private:

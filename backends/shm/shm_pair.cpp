@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "backends/shm/shm_place.hpp"
 #include "base/asymmetric_fence.hpp"
 
 namespace kfx::shm {
@@ -66,6 +67,8 @@ void shm_pair::close() noexcept {
   parts_.bell = {};
   memory_ = {};
 }
+
+std::string shm_pair::peer_address() const { return parts_.socket ? peer_of(parts_.socket) : std::string(); }
 
 std::string shm_pair::describe() const {
   const std::string text = "shm " + parts_.name + (parts_.connecting ? " (connecting end)" : " (accepting end)");

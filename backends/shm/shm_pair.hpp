@@ -45,6 +45,7 @@ class shm_pair final : public backend::ring_pair {
   bool awake() noexcept override;
   backend::ring_memory* direct() noexcept override { return direct_.get(); }
   void close() noexcept override;
+  std::string peer_address() const override;
   std::string describe() const override;
 
  private:

@@ -109,6 +109,14 @@ void sweep(const std::string& directory) {
   ::closedir(d);
 }
 
+/// Nothing: errno.
+std::optional<ucred> credentials_of(const descriptor& socket) {
+  ucred who{};
+  socklen_t size = sizeof who;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) return {};
+  return who;
+}
+
 failure cannot_listen(const place& p, std::error_code code, const std::string& why) {
   return {code, "cannot listen at shm://" + p.path() + ": " + why};
 }
@@ -198,15 +206,22 @@ approach connect_to(const place& p) {
   return out;
 }
 
+std::string peer_of(const descriptor& socket) {
+  const auto who = credentials_of(socket);
+  if (!who) return {};
+  // Of another pid namespace, it has no number here.
+  const std::string pid = who->pid > 0 ? "pid=" + std::to_string(who->pid) + "," : std::string();
+  return "shm://" + pid + "uid=" + std::to_string(who->uid);
+}
+
 bool trusted(const descriptor& socket, std::string& why) {
-  ucred who{};
-  socklen_t size = sizeof who;
-  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0) {
+  const auto who = credentials_of(socket);
+  if (!who) {
     why = "its user cannot be found out: " + reason();
     return false;
   }
-  if (who.uid == ::geteuid() || who.uid == 0) return true;
-  why = "it is user " + std::to_string(who.uid) + "'s, and this one is user " + std::to_string(::geteuid()) + "'s";
+  if (who->uid == ::geteuid() || who->uid == 0) return true;
+  why = "it is user " + std::to_string(who->uid) + "'s, and this one is user " + std::to_string(::geteuid()) + "'s";
   return false;
 }
 

@@ -40,6 +40,9 @@ struct approach {
 };
 approach connect_to(const place&);
 
+/// The process that connected or listened at the other end, as far as it can be told: "shm://pid=4711,uid=1000".
+std::string peer_of(const descriptor& socket);
+
 /// Whether the process at the other end may share memory with this one: it is the same user's, or the superuser's.
 bool trusted(const descriptor& socket, std::string& why);
 

@@ -38,7 +38,7 @@ std::unique_ptr<tcp_stream> tcp_stream::adopt(int fd) {
   if (::getsockname(fd, local.data(), &size) == 0) local.resize(size);
   size = static_cast<socklen_t>(remote.capacity());
   if (::getpeername(fd, remote.data(), &size) == 0) remote.resize(size);
-  return std::make_unique<tcp_stream>(fd, "tcp " + host_port(local) + " -> " + host_port(remote));
+  return std::make_unique<tcp_stream>(fd, host_port(local), host_port(remote));
 }
 
 byte_stream::moved tcp_stream::send(std::span<const ::iovec> pieces) noexcept {

@@ -15,8 +15,9 @@ namespace kfx::backend {
 class tcp_stream final : public byte_stream {
  public:
   /// Owns the descriptor. It may be blocking: every call says itself that it does not wait.
-  tcp_stream(int fd, std::string description) noexcept : fd_(fd), description_(std::move(description)) {}
-  /// A connected TCP socket: small frames leave at once, and the description is made from its addresses.
+  tcp_stream(int fd, std::string own, std::string peer) noexcept
+      : fd_(fd), own_(std::move(own)), peer_(std::move(peer)) {}
+  /// A connected TCP socket: small frames leave at once.
   static std::unique_ptr<tcp_stream> adopt(int fd);
   tcp_stream(const tcp_stream&) = delete;
   tcp_stream& operator=(const tcp_stream&) = delete;
@@ -27,11 +28,12 @@ class tcp_stream final : public byte_stream {
   int native_handle() const noexcept override { return fd_; }
   void close() noexcept override;
   std::string device() const override;
-  std::string describe() const override { return description_; }
+  std::string peer_address() const override { return "tcp://" + peer_; }
+  std::string describe() const override { return "tcp " + own_ + " -> " + peer_; }
 
  private:
   int fd_;
-  std::string description_;
+  const std::string own_, peer_;  ///< host:port
 };
 
 }  // namespace kfx::backend

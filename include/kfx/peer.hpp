@@ -134,7 +134,8 @@ class peer {
   std::uint64_t tag() const noexcept;
   void set_tag(std::uint64_t) const noexcept;
 
-  /// The URI it was named by, or the address it came from.
+  /// The URI it was named by. Of a peer that came by itself: an address that it listens at, or if there is none, the
+  /// one it came from ("tcp://127.0.0.1:49304", "shm://pid=4711,uid=1000"), which changes when it comes anew.
   std::string uri() const;
   /// Which transport was chosen, which were passed over, and why; the state of the connection.
   std::string explain() const;

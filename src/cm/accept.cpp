@@ -303,9 +303,10 @@ manager::record_ptr manager::newcomer(const greeting& hello, const raw_link& lin
   }
   auto target = backend::uri::parse(back);
   std::lock_guard lock(mutex_);
-  record_ptr rec = add(back.empty() ? link.describe() : back, settings_of(around_.host.settings()),
+  record_ptr rec = add(back.empty() ? link.peer_address() : back, settings_of(around_.host.settings()),
                        hello.name.empty() ? hello.node_id : hello.name, [&] { return link.device(); });
   rec->self = own;
+  rec->traced = back.empty();
   rec->scheme = hello.scheme;
   if (target) rec->target = *std::move(target);
   engine::session& s = *rec->session;

@@ -158,6 +158,7 @@ bool manager::attach(const record_ptr& rec, std::uint64_t ticket, raw_link& link
   const bool attached = s.home->with_baton([&] {
     if (s.stopped.load() || s.linked() || !s.plausible(peer_taken)) return false;
     s.id = welcome.session;
+    if (rec->traced) s.uri = link.peer_address();
     s.attach(link.release(), peer_taken, peer.credits, welcome.epoch);
     return true;
   });

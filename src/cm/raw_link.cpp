@@ -66,6 +66,11 @@ std::unique_ptr<backend::link> raw_link::release() {
   return std::move(link_);
 }
 
+std::string raw_link::peer_address() const {
+  std::string known = link_ ? link_->peer_address() : std::string();
+  return known.empty() ? describe() : known;
+}
+
 asio::awaitable<std::error_code> raw_link::send(const greeting& g, clock::time_point until) {
   const std::vector<std::byte> frame = encode(g);
   one_frame ignored;

@@ -38,6 +38,8 @@ class raw_link {
   asio::awaitable<void> linger(clock::time_point until);
   /// For the session; nothing is left of this one.
   std::unique_ptr<backend::link> release();
+  /// What a session is called that nobody named, and whose peer names no address: where its link comes from.
+  std::string peer_address() const;
   std::string device() const { return link_ ? link_->device() : std::string(); }
   std::string describe() const { return link_ ? link_->describe() : std::string("a closed link"); }
 

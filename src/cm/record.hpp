@@ -24,6 +24,7 @@ struct record : std::enable_shared_from_this<record> {
   std::string scheme;   ///< as the one who connected first named it
   std::string require;  ///< the only backend to move up to, for kfx://
   bool named = false;   ///< by node::at(): kept while the node lives
+  bool traced = false;  ///< its URI is where its link comes from
   bool self = false;    ///< the accepting end of a connection of this node with itself
 
   std::atomic<bool> asked{false};  ///< a wish to connect is on its way to the control thread

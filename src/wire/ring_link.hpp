@@ -39,6 +39,7 @@ class ring_link final : public backend::link {
   }
   backend::wait_handle arm() override;
   void close() override;
+  std::string peer_address() const override { return pair_->peer_address(); }
   std::string describe() const override { return pair_->describe(); }
 
  private:

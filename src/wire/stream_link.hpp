@@ -37,6 +37,7 @@ class stream_link final : public backend::link {
   backend::wait_handle arm() override;
   void close() override;
   std::string device() const override { return stream_->device(); }
+  std::string peer_address() const override { return stream_->peer_address(); }
   std::string describe() const override { return stream_->describe(); }
 
  private:

@@ -40,6 +40,7 @@ class faulty_link final : public backend::link {
   backend::wait_handle arm() override;
   void close() override;
   std::string device() const override { return inner_->device(); }
+  std::string peer_address() const override { return inner_->peer_address(); }
   std::string describe() const override { return "faulty " + inner_->describe(); }
 
  private:

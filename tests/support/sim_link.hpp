@@ -33,6 +33,7 @@ class sim_link final : public backend::link {
   backend::remote_memory* direct() noexcept override { return &memory_; }
   backend::wait_handle arm() override;
   void close() override;
+  std::string peer_address() const override { return control_->address; }
   std::string describe() const override { return "sim " + control_->address; }
 
  private:

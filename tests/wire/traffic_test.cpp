@@ -33,7 +33,8 @@ ends scripted_pair(rng& r) {
 ends socket_pair() {
   int fds[2];
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
-  return {std::make_unique<tcp_stream>(fds[0], "one end"), std::make_unique<tcp_stream>(fds[1], "the other")};
+  return {std::make_unique<tcp_stream>(fds[0], "one end", "the other"),
+          std::make_unique<tcp_stream>(fds[1], "the other", "one end")};
 }
 
 void traffic(ends streams, rng& r, int steps) {

@@ -33,6 +33,8 @@ class byte_stream {
   virtual void close() noexcept = 0;
   /// As `link::device`.
   virtual std::string device() const { return {}; }
+  /// As `link::peer_address`.
+  virtual std::string peer_address() const { return {}; }
   virtual std::string describe() const = 0;
 };
 

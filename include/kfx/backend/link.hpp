@@ -92,6 +92,10 @@ class link {
   /// does, or it is not known.
   virtual std::string device() const { return {}; }
 
+  /// Where the other end is, as a URI that is short enough for each line of a log: "tcp://127.0.0.1:51234"; what has no
+  /// addresses says what is known of the other end ("shm://pid=4711,uid=1000"). "" when that is nothing.
+  virtual std::string peer_address() const { return {}; }
+
   /// For people: "tcp 127.0.0.1:7400 -> 127.0.0.1:51234".
   virtual std::string describe() const = 0;
 };

@@ -56,6 +56,8 @@ class ring_pair {
   virtual ring_memory* direct() noexcept { return nullptr; }
   /// Both directions, at once. Idempotent.
   virtual void close() noexcept = 0;
+  /// As `link::peer_address`.
+  virtual std::string peer_address() const { return {}; }
   virtual std::string describe() const = 0;
 };
 
