@@ -86,7 +86,9 @@ class [[nodiscard]] op {
   void cancel() noexcept { detail::cancel(*s_); }
   /// Lets it go on without a handle; its buffers must outlive it, its result is dropped.
   void detach() noexcept { detail::release(*std::exchange(s_, nullptr)); }
-  /// Peer, verb, backend, cause and remedy in one sentence; for a success, what was done.
+  /// Verb and peer in one sentence, and: for a failure cause, remedy and transport; before `ready()` what it waits for,
+  /// as far as that is known; for a success what was done. The transport is the one of now, save where the op ended
+  /// with its session: then the one that was lost last.
   std::string explain() const { return detail::explain(*s_); }
 
   /// As an Asio operation with the signature `void(result<T>)`: what `co_await peer.write(…)` is in an

@@ -101,7 +101,8 @@ class peer {
     });
   }
 
-  /// The region the peer published under that name. `not_found` when there is none.
+  /// The region the peer published under that name. `not_found` when there is none, `bad_option` for a name longer than
+  /// any can be (`limits::name`).
   template <class Token = as_op_t>
   auto open(std::string_view name, const op_options& o = {}, Token&& token = Token{}) const {
     return detail::initiate<remote_region>(std::forward<Token>(token), [s = s_.get(), name, o] {

@@ -68,6 +68,7 @@ op_state* finished(op_state& m, std::uint64_t bytes, std::error_code e) {
   op_state* o = engine::allocate_op();
   if (!o) throw error(make_error_code(errc::out_of_resources), "no memory for another op");
   o->home = m.home;
+  o->owner = m.owner;
   o->kind = verb::read;
   o->options = engine::opt_user;
   o->bytes = e ? 0 : bytes;
@@ -139,8 +140,12 @@ op_state* message_receive(op_state& m, mutable_buffers into) {
 
 op_state* message_reply(op_state& m, const_buffers header, const_buffers payload) {
   if (header.bytes() > limits::header || payload.list().size() > limits::fragments - 1) {
-    const errc e = header.bytes() > limits::header ? errc::header_too_long : errc::too_many_fragments;
+    const bool long_header = header.bytes() > limits::header;
+    const errc e = long_header ? errc::header_too_long : errc::too_many_fragments;
     op_state* o = finished(m, 0, make_error_code(e));
+    o->kind = verb::reply;
+    o->error_domain = long_header ? engine::refused_header : engine::refused_fragments;
+    o->moved = long_header ? header.bytes() : payload.list().size();
     message_reject(m, make_error_code(e));
     return o;
   }

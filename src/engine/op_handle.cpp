@@ -97,11 +97,8 @@ void abandon(op_state& o) noexcept {
 }
 
 std::string explain(const op_state& o) {
-  std::string text = name_of(o.kind);
-  if (!o.is_done()) return text + " is under way";
-  const std::error_code e = error_of(o);
-  if (!e) return text + " completed, " + std::to_string(o.bytes) + " bytes";
-  return partition::explain_failure(o, e);
+  if (!o.is_done() || error_of(o)) return partition::explain_op(o);
+  return std::string(name_of(o.kind)) + " completed, " + std::to_string(o.bytes) + " bytes";
 }
 
 }  // namespace kfx::detail

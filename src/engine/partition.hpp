@@ -91,7 +91,8 @@ class partition final : public std::enable_shared_from_this<partition> {
   static bool with_living(partition* p, const std::function<void(partition&)>& f);
   /// Resumes a coroutine on the executor of an op that is just ending (baton held).
   static void resume_on(detail::op_state&, void* coroutine);
-  static std::string explain_failure(detail::op_state const&, std::error_code);
+  /// A sentence about an op that is under way or failed.
+  static std::string explain_op(const detail::op_state&);
   void retire_from_lookup();
   /// Sleeps until something may have happened, at most until then (steady ns), and not at all when `reason(what)`
   /// holds: what somebody makes true before `wake()`.

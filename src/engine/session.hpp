@@ -91,7 +91,8 @@ class session final : public detail::peer_state,
   session_settings settings;
   bool dialable = true;      ///< false: it has no address of its own, wait for it
   std::string chosen;        ///< how the transport was chosen, for explain()
-  std::string last_failure;  ///< why the last attempt to connect failed
+  std::string last_failure;  ///< why the last attempt to connect failed, or the link ended
+  std::string lost_link;     ///< the last one that ended, and why
   std::error_code last_failure_code{};
   unsigned attempts = 0;              ///< to connect, since there was a link
   void* cm = nullptr;                 ///< the connection manager's own
@@ -189,6 +190,10 @@ class session final : public detail::peer_state,
   bool watched_writable = false;
 
   std::string explain() const;
+  /// How it stands with the connection.
+  std::string connection() const;
+  /// The end of a sentence that begins with what failed, and at whom.
+  std::string verdict(const detail::op_state&, std::error_code) const;
   std::atomic<bool> stopped{false};  ///< any thread
   std::atomic<bool> up{false};       ///< any thread
 

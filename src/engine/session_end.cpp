@@ -22,6 +22,7 @@ bool is_answer(const op_state& o) noexcept {
 }
 
 void set_error(op_state& o, std::error_code e) noexcept {
+  if (e && detail::error_of(o) == e) return;  // found wrong by the verb, which also noted what is
   o.error = e.value();
   o.error_domain = 0;
   if (!e || e.category() == error_category()) return;

@@ -50,7 +50,10 @@ void session::drop_link(std::error_code why) {
   direct_lost();
   graveyard_ = std::move(link_);
   up.store(false, std::memory_order_relaxed);
-  last_failure = graveyard_->describe() + ": " + why.message();
+  lost_link = graveyard_->describe();
+  last_failure = lost_link + ": " + why.message();
+  // That the peer restarted, and the like, is the verdict on the ops themselves.
+  if (why.category() != error_category()) lost_link += " (" + why.message() + ")";
   last_failure_code = why;
   unlinked_since_ = now_ns();
   for (op_state* o = wire_.head; o;) {

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "kfx/detail/op_state.hpp"
+
 namespace kfx::engine {
 
 /// op_state::options
@@ -57,6 +59,23 @@ enum stage : std::uint8_t {
   stage_quieting,  ///< its result is known, its memory not quiet yet
   stage_zombie,    ///< its result stands; the wire is not through with it
 };
+
+/// op_state::error_domain of an op that the verb itself found wrong: what is. `moved` is the number that goes with it.
+enum refused : std::uint8_t {
+  refused_range = 16,    ///< the token's length
+  refused_header,        ///< the header's size
+  refused_fragments,     ///< how many there are
+  refused_name,          ///< the name's size
+  refused_alignment,     ///< of offset and length
+  refused_write_option,  ///< for another verb
+  refused_reply_option,
+  refused_last_option,
+  refused_last_region,  ///< further pieces announced, of what is no offer
+  refused_no_offer      ///< rejected what is none
+};
+
+/// `open`: so many bytes of the name stay in the op (op_state::inline_list), for sentences about it.
+inline constexpr std::size_t name_kept = sizeof detail::op_state::inline_list;
 
 /// What a message's holder wants done with it (op_state::moved of a message).
 enum message_command : std::uint64_t {

@@ -24,6 +24,14 @@ void fail(op_state& o, errc e) noexcept {
   if (o.error == 0) o.error = static_cast<int>(e);
 }
 
+/// With what the sentence about it shall say.
+void fail(op_state& o, errc e, engine::refused why, std::uint64_t number = 0) noexcept {
+  if (o.error != 0) return;
+  fail(o, e);
+  o.error_domain = why;
+  o.moved = number;
+}
+
 template <class Buffer>
 const const_buffer* keep_list(std::span<const Buffer> from, const_buffer* inline_list, std::size_t inline_size,
                               std::uint32_t& options, std::uint32_t pooled) {
@@ -39,7 +47,7 @@ const const_buffer* keep_list(std::span<const Buffer> from, const_buffer* inline
 template <class Buffers>
 void take_list(op_state& o, const Buffers& b) {
   const auto list = b.list();
-  if (list.size() > limits::fragments) return fail(o, errc::too_many_fragments);
+  if (list.size() > limits::fragments) return fail(o, errc::too_many_fragments, engine::refused_fragments, list.size());
   o.fragments = static_cast<std::uint16_t>(list.size());
   o.list = keep_list(list, o.inline_list, 2, o.options, engine::opt_list_pooled);
   o.length = b.bytes();
@@ -62,7 +70,8 @@ void take_target(op_state& o, const remote_region& r, access want) {
   o.epoch = f.epoch;
   if (f.key == 0) return fail(o, errc::stale_region);
   if (!(f.flags & static_cast<unsigned>(want))) fail(o, errc::access_denied);
-  if (o.length > f.length || f.offset + o.length < f.offset) fail(o, errc::out_of_bounds);
+  if (o.length > f.length || f.offset + o.length < f.offset)
+    fail(o, errc::out_of_bounds, engine::refused_range, f.length);
   o.bytes = f.incarnation;  // compared when the op starts
   if (r.single_use()) o.options |= engine::opt_offer;
 }
@@ -81,23 +90,23 @@ void prepare_write(op_state& o, const request& r) {
   }
   if (w.write8) {
     o.options |= engine::opt_write8;
-    if (o.length != 8 || o.offset % 8 != 0) fail(o, errc::misaligned);
+    if (o.length != 8 || o.offset % 8 != 0) fail(o, errc::misaligned, engine::refused_alignment);
   }
-  if (!w.last && !(o.options & engine::opt_offer)) fail(o, errc::bad_option);
+  if (!w.last && !(o.options & engine::opt_offer)) fail(o, errc::bad_option, engine::refused_last_region);
 }
 
 void prepare_read(op_state& o, const request& r) {
   take_list(o, r.into);
   take_target(o, r.where[0], access::read);
   o.options |= engine::opt_expect;
-  if (!r.options.last && !(o.options & engine::opt_offer)) fail(o, errc::bad_option);
+  if (!r.options.last && !(o.options & engine::opt_offer)) fail(o, errc::bad_option, engine::refused_last_region);
 }
 
 void prepare_send(op_state& o, const request& r) {
   take_list(o, r.from);
   const auto header = r.header.list();
   const std::size_t size = r.header.bytes();
-  if (size > limits::header) return fail(o, errc::header_too_long);
+  if (size > limits::header) return fail(o, errc::header_too_long, engine::refused_header, size);
   o.header_size = static_cast<std::uint32_t>(size);
   if (header.size() == 1) o.header = header[0].data();
   if (header.size() > 1) {  // a header in pieces is gathered: it is small
@@ -113,7 +122,8 @@ void prepare_send(op_state& o, const request& r) {
   o.options |= o.length <= o.owner->settings.eager ? engine::opt_eager : engine::opt_expect;
   if (!r.options.reply.list().empty()) {
     const auto list = r.options.reply.list();
-    if (list.size() > limits::fragments) return fail(o, errc::too_many_fragments);
+    if (list.size() > limits::fragments)
+      return fail(o, errc::too_many_fragments, engine::refused_fragments, list.size());
     o.options |= engine::opt_reply | engine::opt_expect;
     o.reply_fragments = static_cast<std::uint16_t>(list.size());
     o.reply_list = keep_list(list, &o.inline_reply, 1, o.options, engine::opt_reply_pooled);
@@ -122,7 +132,8 @@ void prepare_send(op_state& o, const request& r) {
 
 void prepare_commit(op_state& o, const request& r) {
   o.options |= engine::opt_expect;
-  if (r.where.size() > limits::fragments) return fail(o, errc::too_many_fragments);
+  if (r.where.size() > limits::fragments)
+    return fail(o, errc::too_many_fragments, engine::refused_fragments, r.where.size());
   std::vector<std::uint64_t> ranges;
   for (const remote_region& w : r.where) {
     const auto f = w.raw();
@@ -134,7 +145,10 @@ void prepare_commit(op_state& o, const request& r) {
 
 void prepare_open(op_state& o, const request& r) {
   o.options |= engine::opt_expect;
-  if (r.name.size() > limits::name) return fail(o, errc::not_found);
+  o.header_size = static_cast<std::uint32_t>(std::min(r.name.size(), limits::name));
+  if (!r.name.empty())
+    std::memcpy(static_cast<void*>(o.inline_list), r.name.data(), std::min(r.name.size(), engine::name_kept));
+  if (r.name.size() > limits::name) return fail(o, errc::bad_option, engine::refused_name, r.name.size());
   copy_header(o, std::as_bytes(std::span(r.name)));
 }
 
@@ -146,8 +160,18 @@ op_state* make(session& s, verb kind, kfx::lane lane) {
   return o;
 }
 
+/// Options that are another verb's.
+void check_options(op_state& o, const op_options& asked) {
+  const bool of_write = asked.notify || asked.durable || asked.write8;
+  if (of_write && o.kind != verb::write) fail(o, errc::bad_option, engine::refused_write_option);
+  if (!asked.last && o.kind != verb::write && o.kind != verb::read)
+    fail(o, errc::bad_option, engine::refused_last_option);
+  if (!asked.reply.list().empty() && o.kind != verb::send) fail(o, errc::bad_option, engine::refused_reply_option);
+}
+
 op_state* make(session& s, verb kind, const op_options& options) {
   op_state* o = make(s, kind, options.lane);
+  check_options(*o, options);
   o->after = options.after;
   if (options.last) o->options |= engine::opt_last;
   if (options.deadline.set())
@@ -171,11 +195,6 @@ op_state* submit(op_state* o) {
 
 op_state* start(peer_state& p, const request& r) {
   op_state* o = make(of(p), r.kind, r.options);
-  const op_options& asked = r.options;
-  const bool of_write = asked.notify || asked.durable || asked.write8;
-  const bool of_transfer = !asked.last && r.kind != verb::write && r.kind != verb::read;
-  const bool of_send = !asked.reply.list().empty() && r.kind != verb::send;
-  if ((of_write && r.kind != verb::write) || of_transfer || of_send) fail(*o, errc::bad_option);
   switch (r.kind) {
     case verb::write:
       prepare_write(*o, r);
@@ -270,7 +289,7 @@ op_state* start_reject(peer_state& p, const remote_region& offered, std::error_c
   op_state* o = make(of(p), verb::reject, options);
   o->key = offered.raw().key;
   o->imm = engine::pack_error(why ? why : make_error_code(errc::rejected));
-  if (!offered.single_use()) fail(*o, errc::bad_option);
+  if (!offered.single_use()) fail(*o, errc::bad_option, engine::refused_no_offer);
   return submit(o);
 }
 

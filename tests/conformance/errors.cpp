@@ -193,7 +193,7 @@ TEST_CASE("names: published, replaced, withdrawn", "[errors]") {
   w.connect();
   check_failure(w.peer.open("nothing"), errc::not_found, "open", w.peer);
   CHECK(error_of(w.peer.open("")) == errc::not_found);
-  CHECK(error_of(w.peer.open(std::string(limits::name + 1, 'n'))));
+  check_failure(w.peer.open(std::string(limits::name + 1, 'n')), errc::bad_option, "open", w.peer);
   {
     region r = (*w.server)->share(second.span(), access::read_write);
     (*w.server)->publish("memory", r);

@@ -91,7 +91,7 @@ struct alignas(64) op_state {
   timer_links timer;  ///< the deadline; once done, next links the run queue
   std::uint64_t bytes = 0;
   std::int32_t error = 0;         ///< value of the error, 0: success
-  std::uint8_t error_domain = 0;  ///< 0 kfx, 1 errno (generic), 2 the application's
+  std::uint8_t error_domain = 0;  ///< 0 kfx, 1 errno (generic), 2 the application's, more: kfx, and engine::refused
   kfx::method method = kfx::method::none;
   std::uint16_t lent = 0;    ///< engine: bodies and puts that the link holds
   std::uint32_t direct = 0;  ///< engine: key for one-sided access, of the link of this epoch
