@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import pwd
 import resource
 import signal
 import subprocess
@@ -35,8 +36,8 @@ def until(condition, what, limit=60):
 class Background:
     """A kfx that prints where it listens, or its first line of a table."""
 
-    def __init__(self, *args, wait="listening "):
-        self.process = subprocess.Popen([KFX, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    def __init__(self, *args, wait="listening ", env=None):
+        self.process = subprocess.Popen([KFX, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
         self.uri = None
         for line in self.process.stdout:
             if line.startswith(wait):
@@ -94,11 +95,39 @@ def doctor():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     few = told(3, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard)))
     assert few["open files"]["state"] == "warning" and few["open files"]["remedy"]
+    none = told(3, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)))
+    # A line for everybody is not for root.
+    assert pwd.getpwuid(os.geteuid()).pw_name in none["open files"]["remedy"], none["open files"]
+    directories()
     one = told(3, preexec_fn=lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}))
     assert one["CPUs"]["state"] == "warning"
     text = run("doctor", status=done.returncode)
     for name in here:
         assert name in text, (name, text)
+
+
+def directories():
+    """Where it says that sockets are, they are; what mends it when they cannot be does."""
+    def state(**variables):
+        environment = {**os.environ, **variables}
+        found = subprocess.run([KFX, "doctor", "--json"], capture_output=True, text=True, timeout=60, check=False,
+                               env=environment)
+        return next(c for c in json.loads(found.stdout)["checks"] if c["name"] == "socket directory")
+
+    def listening(**variables):
+        with Background("ping", "--listen", "shm://*", env={**os.environ, **variables}) as node:
+            return os.path.dirname(node.uri[len("shm://"):])
+
+    with tempfile.TemporaryDirectory() as good, tempfile.TemporaryDirectory() as bad:
+        for place in (good, "/nonexistent"):
+            here = state(XDG_RUNTIME_DIR=place)
+            assert here["state"] == "ok" and here["found"].startswith(listening(XDG_RUNTIME_DIR=place) + ":"), here
+        os.mkdir(bad + "/kfx")
+        os.chmod(bad + "/kfx", 0o755)
+        found = state(XDG_RUNTIME_DIR=bad)
+        assert found["state"] == "warning" and bad in found["found"], found
+        subprocess.run(found["remedy"], shell=True, check=True)
+        assert state(XDG_RUNTIME_DIR=bad)["state"] == "ok" and listening(XDG_RUNTIME_DIR=bad) == bad + "/kfx"
 
 
 def check_ping(told, count, size):

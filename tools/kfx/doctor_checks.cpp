@@ -2,6 +2,7 @@
 #include "doctor_checks.hpp"
 
 #include <fmt/format.h>
+#include <pwd.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -41,6 +42,13 @@ std::optional<long> number_in(const std::string& path) {
   char* end = nullptr;
   const long n = std::strtol(line.c_str(), &end, 10);
   return end != line.c_str() ? std::optional(n) : std::nullopt;
+}
+
+/// For this user by name: '*' leaves out root.
+std::string lasting_limit(const std::string& what) {
+  const passwd* who = ::getpwuid(::geteuid());
+  const std::string name = who ? who->pw_name : std::to_string(::geteuid()) + ":";
+  return "echo '" + name + " - " + what + "' >> /etc/security/limits.d/kfx.conf";
 }
 
 std::string limit_text(rlim_t n) { return n == RLIM_INFINITY ? "unlimited" : size_text(n); }
@@ -84,7 +92,7 @@ finding check_memlock() {
   if (l.rlim_cur == RLIM_INFINITY || l.rlim_cur >= (rlim_t{1} << 30) || ::geteuid() == 0) return f;
   f.state = state::warning;
   f.wrong = "RDMA registers memory by locking it and fails beyond that; TCP and shared memory do not need it";
-  f.remedy = "ulimit -l unlimited  (for good: echo '* - memlock unlimited' > /etc/security/limits.d/kfx.conf)";
+  f.remedy = "ulimit -l unlimited  (for good: " + lasting_limit("memlock unlimited") + ")";
   return f;
 }
 
@@ -132,7 +140,8 @@ finding check_open_files() {
   f.state = state::warning;
   f.wrong = "each connection is a descriptor or more; a server with many peers runs out";
   f.remedy = fmt::format("ulimit -n {}", std::min<rlim_t>(l.rlim_max, 65536));
-  if (l.rlim_max < 4096) f.remedy = "echo '* - nofile 65536' > /etc/security/limits.d/kfx.conf, and log in again";
+  if (l.rlim_max < 4096)
+    f.remedy = lasting_limit("nofile 65536") + ", and log in again  (a service: LimitNOFILE=65536 in its unit)";
   return f;
 }
 
@@ -154,15 +163,33 @@ finding check_shared_memory() {
   return f;
 }
 
+/// By listening there: which directory it is, and whether it is any good, is the backend's own knowledge.
 finding check_socket_directory() {
-  const char* given = std::getenv("XDG_RUNTIME_DIR");
-  const std::string top = given && *given ? given : "/tmp";
-  finding f{"socket directory", state::ok, top + ": shm://name has its socket below it", {}, {}};
-  if (::access(top.c_str(), W_OK | X_OK) == 0) return f;
-  f.state = state::warning;
-  f.found = top + ": " + error_text();
-  f.wrong = "shm://name cannot be listened at there";
-  f.remedy = "export XDG_RUNTIME_DIR=$(mktemp -d)";
+  finding f{"socket directory", state::ok, {}, {}, {}};
+  const auto directory_in = [](std::string address) {  // shm:///directory/name
+    address = address.substr(0, address.find(": "));
+    return address.substr(6, address.rfind('/') - 6);
+  };
+  try {
+    const kfx::node n({.listen = {"shm://*"}});
+    f.found = directory_in(n.addresses().front()) + ": shm://name has its socket there";
+  } catch (const kfx::error& e) {
+    const std::string said = e.what();
+    const auto at = said.find("shm:///");
+    const std::string directory = at == std::string::npos ? std::string() : directory_in(said.substr(at));
+    f.found = said;
+    if (e.code() == kfx::errc::no_backend) {
+      f.state = state::absent;
+      return f;
+    }
+    f.state = state::warning;
+    f.wrong = "shm://name cannot be listened at, and kfx:// goes over TCP between processes of this host";
+    std::error_code unknown;
+    // The one in /run/user is where every program of this user looks, whatever its environment.
+    f.remedy = !directory.empty() && fs::exists(directory, unknown)
+                   ? "rm -r " + directory
+                   : fmt::format("install -d -m 700 -o {0} /run/user/{0}  (as root)", ::geteuid());
+  }
   return f;
 }
 
