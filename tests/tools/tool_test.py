@@ -232,6 +232,10 @@ def server():
             assert s.finish()[0] == 0
 
 
+def printable(text):
+    return text.replace("\n", "").isprintable()
+
+
 def wrong():
     usage = [[], ["frobnicate"], ["perf"], ["ping"], ["perf", "loop://x", "frobnicate"], ["perf", "loop://x", "--size", "0"],
              ["perf", "loop://x", "--size", "many"], ["perf", "loop://x", "--size", "2GiB"],
@@ -242,7 +246,11 @@ def wrong():
              ["ping", "loop://x", "-c", "0"], ["ping", "loop://x", "-s", "300"], ["ping", "loop://x", "-i", "-1"]]
     for args in usage:
         said = run(*args, status=2)
-        assert len(said.strip()) > 10, (args, said)
+        assert len(said.strip()) > 10 and printable(said), (args, said)
+    for command in [], ["info"], ["doctor"], ["ping"], ["perf"]:
+        assert printable(run(*command, "--help")), command
+    assert "frobnicate" in run("perf", "loop://x", "frobnicate", status=2)
+    assert "allocated" in run("perf", "loop://x", "--memory", "borrowed", status=2)
     with Background("ping", "--listen", "tcp://127.0.0.1:0") as node:
         sentences = [(["ping", "carrier-pigeon://x"], "carrier-pigeon"), (["ping", "nonsense"], "nonsense"),
                      (["perf", "--server", node.uri], node.uri[6:]), (["perf", "--fork", node.uri], node.uri[6:]),

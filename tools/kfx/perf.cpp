@@ -189,7 +189,7 @@ void what_to_measure(CLI::App& c, arguments& a) {
   c.add_option("test", a.tests,
                "send-oneway, notify-oneway, write8-oneway, send, call, write, notify, write8, read; default: "
                "send-oneway send write read")
-      ->transform(CLI::CheckedTransformer(tests));
+      ->transform(one_of(tests));
   auto* size = c.add_option("--size", a.sizes, "bytes of an op, separated by commas; default: 8,4KiB,64KiB,1MiB");
   size->delimiter(',')->transform(as_size())->check(sizes);
   c.add_flag("--all", a.all_sizes, "every power of two from 8 B to 4 MiB")->excludes(size);
@@ -217,14 +217,11 @@ void how_to_measure(CLI::App& c, arguments& a) {
   const std::map<std::string, kfx::progress> modes{{"caller", kfx::progress::caller},
                                                    {"threads", kfx::progress::threads}};
   const std::map<std::string, memory> memories{{"allocated", memory::allocated}, {"ordinary", memory::ordinary}};
-  c.add_option("--progress", a.progress, "caller (polls all the time; default) or threads")
-      ->transform(CLI::CheckedTransformer(modes));
+  c.add_option("--progress", a.progress, "caller (polls all the time; default) or threads")->transform(one_of(modes));
   c.add_option("--server-progress", a.server_progress, "of the server that --fork starts; default: the same")
-      ->transform(CLI::CheckedTransformer(modes));
-  c.add_option("--memory", a.local, "allocated (by node.allocate(); default) or ordinary")
-      ->transform(CLI::CheckedTransformer(memories));
-  c.add_option("--server-memory", a.remote, "of the other side; default: the same")
-      ->transform(CLI::CheckedTransformer(memories));
+      ->transform(one_of(modes));
+  c.add_option("--memory", a.local, "allocated (by node.allocate(); default) or ordinary")->transform(one_of(memories));
+  c.add_option("--server-memory", a.remote, "of the other side; default: the same")->transform(one_of(memories));
   c.add_option("--cpu", a.cpu, "run on this CPU only")->check(CLI::NonNegativeNumber);
   c.add_option("--server-cpu", a.server_cpu, "and the server that --fork starts on that one")
       ->check(CLI::NonNegativeNumber);

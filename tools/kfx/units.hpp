@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <map>
 #include <string>
 
 namespace tool {
@@ -18,6 +19,22 @@ std::string time_text(double ns);
 CLI::Validator as_size();
 /// For options: "2", "200ms", "1.5s", "1min" to seconds.
 CLI::Validator as_seconds();
+
+/// For options that are one of some words: the word to its number. (CLI11's own transformers tell the numbers too, and
+/// those of 8-bit enumerations as characters.)
+template <class Enum>
+CLI::Validator one_of(const std::map<std::string, Enum>& words) {
+  std::string all;
+  for (const auto& [word, value] : words) all += (all.empty() ? "" : "|") + word;
+  return CLI::Validator(
+      [words, all](std::string& text) {
+        const auto found = words.find(text);
+        if (found == words.end()) return "\"" + text + "\" is none of " + all;
+        text = std::to_string(static_cast<int>(found->second));
+        return std::string();
+      },
+      all, "one_of");
+}
 
 /// Ties this thread, and those it starts, to one CPU. Throws std::runtime_error with a sentence.
 void pin(int cpu);
