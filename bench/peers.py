@@ -5,7 +5,7 @@
 In each round of each item everybody is measured once, one after the other, on the same two CPUs, with a look at the
 cache-line hop between them before and after: where a hypervisor moves CPUs about, a round during which the hop changed
 is thrown away and made again, and so is one during which other programs used these CPUs. What is told are ratios within
-a round, their median and its 95 % interval.
+a round, their median and its 95 % interval. Status 1: of some item no round counts.
 """
 import argparse
 import json
@@ -141,9 +141,10 @@ def figure_text(value, unit):
     return "%.2f M/s" % (value / 1e6) if unit == "op/s" else "%.2f GB/s" % (value / 1e9)
 
 
-def tell(r):
+def tell(r, options):
     if not r.rounds:
-        print("\n%s: NO ROUND COUNTS (%d mixed, %d disturbed by other programs)" % (r.item.name, r.mixed, r.disturbed))
+        print("\n%s: NO ROUND COUNTS (%d mixed, %d disturbed by other programs, which may have %.0f %% of the two CPUs: "
+              "--others)" % (r.item.name, r.mixed, r.disturbed, 100 * options.others))
         return
     hops = [x["hop"] for x in r.rounds if x["place"] == r.place()]
     print("\n%s (%s is better; %d %s rounds, hop %.0f ns; thrown away: %d mixed, %d disturbed)" %
@@ -202,13 +203,14 @@ def main():
     except KeyboardInterrupt:
         print("INTERRUPTED: what follows has fewer rounds than were asked for")
     for r in everything:
-        tell(r)
+        tell(r, o)
     if o.json:
         with open(o.json, "w", encoding="utf-8") as f:
             json.dump(as_json(lab, everything, o), f, indent=1)
     if o.plots:
         plots(lab, o.plots, transports)
+    return 0 if all(r.rounds for r in everything) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

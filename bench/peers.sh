@@ -18,4 +18,4 @@ if [ -n "$missing" ] && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; t
   # shellcheck disable=SC2086  # a list of words
   DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing >&2 || true
 fi
-exec python3 "$here/peers.py" "$@"
+exec python3 -B "$here/peers.py" "$@"

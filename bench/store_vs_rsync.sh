@@ -9,7 +9,8 @@
 #
 # Prints each round and the medians with their ratio. Exits 77 when rsync is missing.
 set -euo pipefail
-build=$(cd "${1:?usage: store_vs_rsync.sh BUILD_DIRECTORY [ROUNDS]}" && pwd)
+[ $# -ge 1 ] || { echo "usage: store_vs_rsync.sh BUILD_DIRECTORY [ROUNDS]" >&2; exit 2; }
+build=$(cd "$1" && pwd)
 rounds=${2:-5}
 store=$build/examples/02-file-store/kfx-store
 command -v rsync >/dev/null || { echo "skipped: no rsync here"; exit 77; }

@@ -6,6 +6,7 @@
 # WHAT is what the program offers (bench/one_thread.cpp). More than its ceiling is a failure.
 # Exits with 77 (skipped) when valgrind is missing.
 set -eu
+[ $# -ge 3 ] || { echo "usage: count_instructions.sh ONE_THREAD_PROGRAM URI WHAT=CEILING..." >&2; exit 2; }
 program=$1 uri=$2
 shift 2
 count=16384

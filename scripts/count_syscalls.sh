@@ -7,6 +7,7 @@
 # more than 2.5 are a failure. How often a spinning receiver looks is none.
 # Exits with 77 (skipped) when strace is missing or may not attach.
 set -eu
+[ $# -ge 1 ] || { echo "usage: count_syscalls.sh PING_PONG_PROGRAM [COUNT]   (conformance-ping-pong of a build)" >&2; exit 2; }
 program=$1
 count=${2:-1000}
 export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"

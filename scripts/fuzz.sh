@@ -3,6 +3,7 @@
 # scripts/fuzz.sh BUILD-DIRECTORY [SECONDS]   runs every *_fuzzer of a build with -Dfuzz=true, SECONDS (60) each, from
 # the corpora that are checked in. What it finds is kept in BUILD-DIRECTORY/findings. Last line: `passed failed skipped`.
 set -u
+[ $# -ge 1 ] || { echo "usage: fuzz.sh BUILD_DIRECTORY [SECONDS]" >&2; exit 2; }
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$(cd "$1" && pwd)
 seconds=${2:-60}

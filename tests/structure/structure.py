@@ -33,6 +33,8 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 # GCC 12 destroys the temporary twice that `co_await f(b ? std::string(…) : "…")` makes: a double free.
 AWAITED_CHOICE = re.compile(r"\bco_await\b[^;{}]*\?[^;{}]*:(?!:)")
+# A command of a document that is a program of the tree.
+COMMAND = re.compile(r"^((?:scripts|bench)/[\w.\-/]+)")
 NO_FUNCTION = re.compile(r"\s*(namespace|class|struct|union|enum|extern|if|for|while|switch|do|else|template\s*<[^>]*>\s*(class|struct))\b")
 
 
@@ -87,6 +89,18 @@ def long_functions(lines):
             openers[column] = (number, text)
 
 
+def commands(lines):
+    """(line number, program) of what a document's fenced lines run out of the tree."""
+    fenced = False
+    for number, line in enumerate(lines, 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+            continue
+        found = fenced and COMMAND.match(line)
+        if found:
+            yield number, found.group(1)
+
+
 def check_file(root, path):
     """Each broken rule as a sentence."""
     try:
@@ -104,6 +118,10 @@ def check_file(root, path):
         found = MACHINE_PATH.search(line)
         if found:
             yield f"{path}:{number}: the path {found.group()}… exists on one machine only; derive it or leave it out"
+    if path.suffix == ".md":
+        for number, program in commands(lines):
+            if not os.access(root / program, os.X_OK):
+                yield f"{path}:{number}: {program} cannot be run as written; chmod +x, or correct the path"
     if path.suffix in (".cpp", ".hpp"):
         for number, line in enumerate(lines, 1):
             include = INCLUDE.match(line)
@@ -179,12 +197,14 @@ def selftest():
         ("src/base/a.cpp", long_body, "a function of 7"),
         ("src/cm/a.cpp", spdx + "co_await f(a,\n         b ? c() : \"d\");\n", "co_await"),
         ("docs/a.md", "see /" + "home/me/notes\n", "one machine only"),
+        ("docs/a.md", "```sh\nbench/gone.sh build\n```\n", "cannot be run"),
     ]
     fine = [
         ("src/cm/a.cpp", spdx + 'co_await f("who?: me", a::b);\nint i = b ? 1 : 2;\n'),
         ("src/engine/a.cpp", spdx + '#include "kfx/node.hpp"\n#include "wire/frame.hpp"\n#include "base/random.hpp"\n'),
         ("backends/tcp/a.cpp", spdx + '#include "backends/tcp/b.hpp"\n#include "kfx/backend/link.hpp"\n#include <vector>\n'),
         ("src/base/a.cpp", spdx + "namespace kfx {\n" + "int f(int a) {\n  return a;\n}\n" * 100 + "}  // namespace kfx\n"),
+        ("docs/a.md", "`bench/gone.sh`\n```\nmeson setup\n```\nbench/gone.sh\n"),
         ("docs/a.md", "https://example.org/home/me and /proc/self, ./work/x\n"),
     ]
     wrong = 0

@@ -11,6 +11,7 @@ import tempfile
 
 BENCH = os.path.abspath(sys.argv[1])
 sys.path.insert(0, BENCH)
+sys.dont_write_bytecode = True
 import intervals  # noqa: E402  (found through the line above)
 
 
