@@ -19,11 +19,16 @@ if [ -f /etc/debian_version ]; then
   mkdir "$scratch/bare"
   printf '#!/bin/sh\nexit 1\n' >"$scratch/bare/dpkg-architecture"
   chmod +x "$scratch/bare/dpkg-architecture"
+  # What it asks for is what CI has.
+  for p in $(sed -n 's/^apt-get install //p' "$source_root/README.md"); do
+    grep -qw -- "$p" "$source_root/scripts/install-packages.sh" || { echo "README.md installs an unknown $p" >&2; exit 1; }
+  done
   options=$(sed -n 's/^meson setup build //p' "$source_root/README.md")
   [ -n "$options" ] || { echo "README.md has no recipe any more" >&2; exit 1; }
   # shellcheck disable=SC2086  # a list of words
   PATH=$scratch/bare:$PATH meson setup "$scratch/recipe" "$source_root" $options >"$scratch/log" 2>&1 ||
     { cat "$scratch/log"; exit 1; }
+  if grep 'kfx (the tool)' "$scratch/log"; then echo "the recipe leaves the tool out" >&2; exit 1; fi
   libdir=/usr/local/$(meson introspect "$scratch/recipe" --buildoptions |
     python3 -c 'import json, sys; print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == "libdir"))')
   pkg-config --variable pc_path pkg-config | tr : '\n' | grep -qx "$libdir/pkgconfig" ||
