@@ -32,22 +32,40 @@ outcome unreachable(const place& at, int error) {
   return failure{errc::unreachable, why + "; check that the peer runs and listens there"};
 }
 
+struct found_there {
+  place at;
+  approach way;
+};
+
+/// Who listens at the first of these places where somebody does; else why not, at the place that says most.
+asio::awaitable<found_there> approach_one(asio::io_context& io, std::vector<place> places) {
+  asio::steady_timer later(io);
+  const auto until = clock::now() + bound;
+  found_there best;
+  for (place& at : places) {
+    approach way = connect_to(at);
+    while (way.again && clock::now() < until) {
+      later.expires_after(std::chrono::milliseconds(1));
+      co_await later.async_wait(asio::as_tuple(asio::use_awaitable));
+      way = connect_to(at);
+    }
+    if (way.error == ECONNREFUSED) bury(at);
+    // That there is something says more than that there is nothing.
+    const bool better = best.at.name.empty() || way.error == 0 || best.way.error == ENOENT;
+    if (better) best = {std::move(at), std::move(way)};
+    if (best.way.error == 0) break;
+  }
+  co_return best;
+}
+
 asio::awaitable<outcome> connect_there(asio::io_context& io, uri u) {
-  auto understood = place_of(u);
+  auto understood = places_of(u);
   if (auto* bad = std::get_if<failure>(&understood)) co_return std::move(*bad);
-  const place at = std::get<place>(std::move(understood));
+  std::vector<place> places = std::get<std::vector<place>>(std::move(understood));
   bulk wanted = bulk::best;
   if (const auto said = u.query.find("bulk"); said != u.query.end() && !parse_bulk(said->second, wanted))
     co_return failure{errc::bad_uri, u.to_string() + ": bulk is one of auto, mapped, cross and ring"};
-  asio::steady_timer later(io);
-  const auto until = clock::now() + bound;
-  approach way = connect_to(at);
-  while (way.again && clock::now() < until) {
-    later.expires_after(std::chrono::milliseconds(1));
-    co_await later.async_wait(asio::as_tuple(asio::use_awaitable));
-    way = connect_to(at);
-  }
-  if (way.error == ECONNREFUSED) bury(at);
+  auto [at, way] = co_await approach_one(io, std::move(places));
   if (way.error != 0) co_return unreachable(at, way.error);
   auto made = co_await exchange_memory(io, std::move(way.socket), at.name, true, wanted);
   if (auto* bad = std::get_if<failure>(&made)) co_return std::move(*bad);

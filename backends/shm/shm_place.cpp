@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -44,13 +44,17 @@ bool is_private(const std::string& directory) {
          (st.st_mode & (S_IRWXG | S_IRWXO)) == 0;
 }
 
-/// Where the user's own directory is made: what the system set aside for that, or where everybody may.
-std::string users_directory() {
-  std::array<std::string, 2> candidates{"", "/run/user/" + std::to_string(::geteuid())};
-  if (const char* given = std::getenv("XDG_RUNTIME_DIR")) candidates[0] = given;
-  for (const std::string& c : candidates)
-    if (!c.empty() && is_private(c)) return c + "/kfx";
-  return "/tmp/kfx-" + std::to_string(::geteuid());
+/// Where the user's own names may be, and the first is where they are made: in what the system set aside for the user,
+/// or where everybody may. Which of them there are is another matter in a session than in a service that was started
+/// before.
+std::vector<std::string> users_directories() {
+  const std::string user = std::to_string(::geteuid());
+  std::vector<std::string> list;
+  const char* given = std::getenv("XDG_RUNTIME_DIR");
+  for (const std::string& c : {std::string(given ? given : ""), "/run/user/" + user})
+    if (!c.empty() && is_private(c) && (list.empty() || list.front() != c + "/kfx")) list.push_back(c + "/kfx");
+  list.push_back("/tmp/kfx-" + user);
+  return list;
 }
 
 /// Serialises those who make and take names there. Not waited for long: its holder may be stopped.
@@ -117,6 +121,14 @@ std::optional<ucred> credentials_of(const descriptor& socket) {
   return who;
 }
 
+/// The names that connecting looks at beside this one. Directories that others can write to are none of this user's.
+std::vector<place> same_name(const place& p) {
+  std::vector<place> list;
+  for (const std::string& d : users_directories())
+    if (d != p.directory && is_private(d)) list.push_back({d, p.name, true});
+  return list;
+}
+
 failure cannot_listen(const place& p, std::error_code code, const std::string& why) {
   return {code, "cannot listen at shm://" + p.path() + ": " + why};
 }
@@ -148,17 +160,32 @@ std::variant<place, failure> place_of(const kfx::backend::uri& u) {
     const auto slash = u.path.rfind('/');
     std::string directory = slash == std::string::npos ? "" : "/" + u.path.substr(0, slash);
     // A printed address of a name: the directory may have gone with its last name, and is made again.
-    const bool own = directory == users_directory();
+    const auto mine = users_directories();
+    const bool own = std::find(mine.begin(), mine.end(), directory) != mine.end();
     return place{std::move(directory), slash == std::string::npos ? u.path : u.path.substr(slash + 1), own};
   }
   if (u.host.find('/') != std::string::npos || u.host[0] == '.')
     return failure{errc::bad_uri, u.to_string() + ": a name has no '/' and does not begin with '.'"};
-  return place{users_directory(), u.host, true};
+  return place{users_directories().front(), u.host, true};
+}
+
+std::variant<std::vector<place>, failure> places_of(const kfx::backend::uri& u) {
+  auto first = place_of(u);
+  if (auto* bad = std::get_if<failure>(&first)) return std::move(*bad);
+  std::vector<place> list{std::get<place>(std::move(first))};
+  if (u.host.empty()) return list;
+  for (place& p : same_name(list.front())) list.push_back(std::move(p));
+  return list;
 }
 
 std::variant<descriptor, failure> listen_at(const place& p) {
   sockaddr_un a;
   if (!address_of(p, a)) return cannot_listen(p, errc::bad_uri, "longer than a socket's name may be (107 bytes)");
+  // Who connects by the name alone would find either.
+  sockaddr_un elsewhere;
+  for (const place& other : p.own_directory ? same_name(p) : std::vector<place>())
+    if (address_of(other, elsewhere) && look(elsewhere) == found::alive)
+      return cannot_listen(p, errc::address_in_use, "somebody else listens at shm://" + other.path());
   for (int i = 0; i < 10; ++i) {
     if (p.own_directory && ::mkdir(p.directory.c_str(), 0700) != 0 && errno != EEXIST)
       return cannot_listen(p, errc::access_denied, "mkdir: " + reason());

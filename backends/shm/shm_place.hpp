@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "backends/shm/descriptor.hpp"
 #include "kfx/backend/backend.hpp"
@@ -21,9 +22,12 @@ struct place {
   std::string path() const { return directory + "/" + name; }
 };
 
-/// Of `shm://name` (in the user's own directory) or `shm:///absolute/path`. Errors: bad_uri, out_of_resources (no
-/// directory that is safe), with a sentence.
+/// Where to listen: `shm://name` (in the user's own directory) or `shm:///absolute/path`. Errors: bad_uri,
+/// out_of_resources (no directory that is safe), with a sentence.
 std::variant<place, kfx::backend::failure> place_of(const kfx::backend::uri&);
+
+/// Where to connect to, in turn: a name may be in any of the user's own directories.
+std::variant<std::vector<place>, kfx::backend::failure> places_of(const kfx::backend::uri&);
 
 /// A listening socket there. Errors: address_in_use, access_denied, bad_uri (too long), out_of_resources.
 std::variant<descriptor, kfx::backend::failure> listen_at(const place&);

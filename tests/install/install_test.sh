@@ -20,6 +20,7 @@ if [ -f /etc/debian_version ]; then
   printf '#!/bin/sh\nexit 1\n' >"$scratch/bare/dpkg-architecture"
   chmod +x "$scratch/bare/dpkg-architecture"
   # What it asks for is what CI has.
+  # shellcheck disable=SC2013  # words
   for p in $(sed -n 's/^apt-get install //p' "$source_root/README.md"); do
     grep -qw -- "$p" "$source_root/scripts/install-packages.sh" || { echo "README.md installs an unknown $p" >&2; exit 1; }
   done

@@ -145,6 +145,7 @@ def ping():
                 check_ping(json.loads(run("ping", node.uri, "-c", "50", "-i", "0", "--json")), 50, 56)
                 node.signal(signal.SIGTERM)
                 assert node.finish()[0] == 0
+    sessions()
     check_ping(json.loads(run("ping", "loop://here", "-c", "9", "-i", "0", "-s", "1", "--json")), 9, 1)
     # That nobody is there is not an answer.
     for uri in ("tcp://no-such-host.invalid:7400", "kfx://no-such-host.invalid:7400"):
@@ -153,6 +154,22 @@ def ping():
     begin = time.monotonic()
     said = run("ping", "tcp://127.0.0.1:1", "-W", "1s", status=1)
     assert "127.0.0.1:1" in said and time.monotonic() - begin < 30, said
+
+
+def sessions():
+    """A service knows no XDG_RUNTIME_DIR, a login session has one: they find each other all the same."""
+    service = {k: v for k, v in os.environ.items() if k != "XDG_RUNTIME_DIR"}
+    name = "shm://service-%d" % os.getpid()
+    with tempfile.TemporaryDirectory() as place:
+        session = {**service, "XDG_RUNTIME_DIR": place}
+        with Background("ping", "--listen", name, env=service) as node:
+            assert place not in node.uri
+            assert "over shm" in run("ping", name, "-c", "1", env=session)
+            assert node.uri in run("ping", "--listen", name, env=session, status=1)
+            node.signal(signal.SIGTERM)
+            assert node.finish()[0] == 0
+        said = run("ping", name, "-c", "1", "-W", "200ms", env=session, status=1)
+        assert "listens there" in said, said
 
 
 def check_rows(told, tests, sizes, depths, count):
