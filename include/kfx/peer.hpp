@@ -75,7 +75,8 @@ class peer {
   }
 
   /// A message. Done when the receiver has taken or dropped it, with its status and the bytes it took; with
-  /// `.reply`, when the reply is there, with the reply's bytes.
+  /// `.reply`, when the reply is there, with the reply's bytes. For bulk data `write` and `read` are faster on some
+  /// transports (docs/performance.md, "Which verb for bulk data").
   template <class Token = as_op_t>
   auto send(const_buffers header, const_buffers payload = {}, const op_options& o = {}, Token&& token = Token{}) const {
     if constexpr (std::is_same_v<std::remove_cvref_t<Token>, as_op_t>)
