@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #pragma once
 /// @file
-/// The knobs of a node. Each has a default right for most; each can also be set as KFX_<NAME> in the environment
-/// (which fills what the struct left at its default), and those marked [uri] in a peer's URI query
+/// The knobs of a node. Each has a default right for most; each but `progress` can also be set as KFX_<NAME> in the
+/// environment (which fills what the struct left at its default), and those marked [uri] in a peer's URI query
 /// (`tcp://host:7400?limit=5s`).
 
 #include <chrono>
@@ -21,9 +21,9 @@ enum class progress {
 };
 
 struct options {
-  std::vector<std::string> listen{};  ///< URIs to be reached at, e.g. "kfx://0.0.0.0:7400", "loop://store"
-  std::string name{};                 ///< stable identity across restarts; default: the first listen address
-  kfx::progress progress = progress::threads;
+  std::vector<std::string> listen{};           ///< URIs to be reached at, e.g. "kfx://0.0.0.0:7400", "loop://store"
+  std::string name{};                          ///< stable identity across restarts; default: the first listen address
+  kfx::progress progress = progress::threads;  ///< the program's business: one that does not poll would never answer
   /// Sets of CPUs with a progress engine each, in the syntax of Lustre's cpu_pattern: "0[0-3] 1[4,5,7]" (CPUs),
   /// "N 0[0,1] 1[2]" (NUMA nodes), "N" (the default: one for each NUMA node that has CPUs), and behind any of them
   /// "C[0-1]" (without the first two cores of each NUMA node) and "X[0,8]" (without these CPUs). Never CPUs outside the

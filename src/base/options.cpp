@@ -126,14 +126,14 @@ struct knob {
   text name;
   bool uri;
   void (*set)(options&, text value, std::string& why);
-  bool (*untouched)(const options&);
+  bool (*untouched)(const options&);  ///< null: not for the environment
 };
 
 // An eager payload shares its frame with a header; a slice is one frame.
 constexpr knob knobs[] = {
     {"listen", false, set_listen, untouched<&options::listen>},
     {"name", false, set_text<&options::name>, untouched<&options::name>},
-    {"progress", false, set_progress, untouched<&options::progress>},
+    {"progress", false, set_progress, nullptr},
     {"partitions", false, set_parsed<&options::partitions, base::cpu_pattern>, untouched<&options::partitions>},
     {"placement", false, set_parsed<&options::placement, base::placement_policy>, untouched<&options::placement>},
     {"spin", false, set_time<&options::spin, true>, untouched<&options::spin>},
@@ -187,6 +187,7 @@ std::error_code options::set(const std::string& knob_name, const std::string& va
 // Other variables that begin with KFX_ are none of the library's business: programs and tests have their own.
 result<options> options::from_environment(options o, std::string* why) {
   for (const knob& k : knobs) {
+    if (!k.untouched) continue;
     const std::string variable = variable_name(k.name);
     const char* value = std::getenv(variable.c_str());
     if (!value || !*value || !k.untouched(o)) continue;

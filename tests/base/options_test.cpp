@@ -153,6 +153,13 @@ TEST_CASE("an ill variable is an error that names it", "[options]") {
   CHECK(kfx::options::from_environment(decided).has_value());
 }
 
+TEST_CASE("who moves frames is the program's business", "[options]") {
+  variable mode("KFX_PROGRESS", "caller");
+  const auto filled = kfx::options::from_environment({});
+  REQUIRE(filled.has_value());
+  CHECK(filled->progress == kfx::progress::threads);
+}
+
 TEST_CASE("variables of others are left alone", "[options]") {
   variable other("KFX_SOMETHING_ELSE", "1");
   CHECK(kfx::options::from_environment({}).has_value());
