@@ -142,6 +142,7 @@ def ping():
             with Background(*command) as node:
                 text = run("ping", node.uri, "-c", "3", "-i", "1ms", "-s", "200")
                 assert "over " + listen[:3] in text and len([x for x in text.splitlines() if x[:1].isdigit()]) == 4, text
+                assert len(run("ping", node.uri, "-q", "-c", "2", "-i", "0").splitlines()) == 1
                 check_ping(json.loads(run("ping", node.uri, "-c", "50", "-i", "0", "--json")), 50, 56)
                 node.signal(signal.SIGTERM)
                 assert node.finish()[0] == 0
@@ -220,7 +221,11 @@ def outputs():
             texts = [e.text for e in tree.iter("{http://www.w3.org/2000/svg}text")]
             assert label in texts and "size of one op" in texts and "read, depth 4" in texts, texts
             assert len(list(tree.iter("{http://www.w3.org/2000/svg}circle"))) == 12
-        assert path + "/no" in run("perf", *short, "--plot", path + "/no", status=1)
+        # Said before anything is measured.
+        begin = time.monotonic()
+        for place in path + "/no", folder + "/no/plot.svg":
+            assert place in run("perf", "--fork", "loop://here", "send", "--time", "60s", "--plot", place, status=1)
+        assert time.monotonic() - begin < 60
     run("perf", "--fork", "loop://here", "write", "--all", "--depth", "1", "--count", "3")
 
 

@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -134,7 +136,17 @@ void draw(const arguments& a, const report& r) {
   write_svg(p, a.plot_file);
 }
 
+/// Before an hour was spent on what goes there.
+void check_plot_file(const std::string& path) {
+  if (path.empty()) return;
+  const bool there = ::access(path.c_str(), F_OK) == 0;
+  const std::string folder = path.find('/') == std::string::npos ? "." : path.substr(0, path.rfind('/') + 1);
+  if (::access(there ? path.c_str() : folder.c_str(), there ? W_OK : W_OK | X_OK) != 0)
+    throw std::runtime_error(fmt::format("cannot write the chart to {}: {}", path, std::strerror(errno)));
+}
+
 int measure(arguments& a) {
+  check_plot_file(a.plot_file);
   const std::vector<test_case> list = plan(a);
   // The child is made before this process has threads, and each side ties itself to its CPU.
   std::unique_ptr<own_server> own;

@@ -94,7 +94,7 @@ int ping(const arguments& a) {
   const kfx::peer p = n.at(a.uri);
   histogram h;
   const double first = us(static_cast<double>(round_trip(p, name, a.timeout)));
-  if (!a.json) fmt::print("{}\n", p.explain());
+  if (!a.json && !a.quiet) fmt::print("{}\n", p.explain());
   for (std::uint64_t i = 0; i < a.count && !interrupted; ++i) {
     if (i != 0 && a.interval > 0) pause_for(a.interval);
     const std::uint64_t t = round_trip(p, name, a.timeout);
