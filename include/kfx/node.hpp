@@ -56,6 +56,8 @@ constexpr bool bound =
 /// A node: its addresses, its progress engines, the memory it shares. Any thread. The destructor ends every op of
 /// this node with `node_stopped`, waits until handlers that run have returned, and leaves nothing behind; handles
 /// that outlive it are harmless. Its peers hear `down`, and their ops wait for its next life, up to their limit.
+/// A handler of the node itself cannot destroy it (or assign to it), because that would wait for the handler: the
+/// program ends, with a sentence on stderr. Handlers that are bound to an executor of your own can.
 ///
 /// Handlers run on the peer's partition, in order within a lane and concurrently across lanes, unless bound to an
 /// executor of your own with `boost::asio::bind_executor`. They may block: other lanes, acks and keepalive go on.

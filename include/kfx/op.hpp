@@ -20,6 +20,9 @@ namespace kfx {
 ///
 /// **The destructor cancels and waits until the op's memory is quiet**, so buffers on the stack and exceptions are
 /// safe. Letting it go on is said with `detach()`; then the buffers must outlive it.
+///
+/// One that was made by default, moved from, detached or given to `then` or a token is empty: it may be assigned to,
+/// destroyed, and asked whether it is `valid()`; nothing else.
 template <class T>
 class [[nodiscard]] op {
  public:

@@ -48,6 +48,9 @@ op_state* start_reject(peer_state&, const remote_region&, std::error_code, const
 ///
 /// A handler's code compares with `kfx::errc`. One that was cancelled gets `kfx::errc::cancelled`, which is
 /// `std::errc::operation_canceled` too, but not `boost::asio::error::operation_aborted`.
+///
+/// One that was made by default or moved from is empty: it may be assigned to, compared, destroyed, and asked whether
+/// it is `valid()`; nothing else.
 class peer {
  public:
   peer() = default;

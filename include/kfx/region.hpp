@@ -19,8 +19,10 @@ struct region_state;
 }  // namespace detail
 
 /// Long-lived shared memory. Move-only RAII: **gone means revoked**: when the destructor returns no peer's access,
-/// by CPU or hardware, touches the memory any more; later ones end with `stale_region`. Do not destroy it in a
-/// handler of a backend. Thread: any, one at a time.
+/// by CPU or hardware, touches the memory any more; later ones end with `stale_region`. It waits for accesses under
+/// way, which take milliseconds at most, and handlers may do so. (Not what a backend does inside a call of the engine:
+/// that is what the destructor would wait for.) Thread: any, one at a time. One that was made by default or moved from
+/// may be assigned to, destroyed, and asked whether it is `valid()`; nothing else.
 class region {
  public:
   region();

@@ -182,6 +182,6 @@ void message_drop(op_state& m) noexcept {
 
 namespace kfx {
 
-peer message::from() const { return peer(static_cast<engine::session*>(s_->owner)->shared_from_this()); }
+peer message::from() const { return peer(static_cast<engine::session*>(state().owner)->shared_from_this()); }
 
 }  // namespace kfx

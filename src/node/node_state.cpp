@@ -11,6 +11,8 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
+#include <exception>
 #include <future>
 
 #include "base/host_id.hpp"
@@ -138,8 +140,20 @@ void node_state::stop_control() {
   over.get_future().wait();
 }
 
+bool node_state::in_own_handler() const noexcept {
+  engine::partition* const p = engine::handler_of_thread;
+  return (p && &p->owner() == this) || (events_ && events_->run_here());
+}
+
 void node_state::shut_down() {
   if (down_.exchange(true) || !manager_) return;
+  if (in_own_handler()) {
+    std::fputs(
+        "kfx: a node was destroyed in a handler of its own, which it would wait for; do it in another thread, or in a "
+        "handler that is bound to an executor of yours\n",
+        stderr);
+    std::terminate();
+  }
   manager_->refuse_ops();
   stop_control();
   for (const auto& p : partitions_) p->with_baton([&] { p->stop_sessions(); });

@@ -35,6 +35,8 @@ struct node_state final : engine::host, std::enable_shared_from_this<node_state>
   void open();
   /// Ends everything; when it returns no thread of this node runs. What is left serves handles that live longer.
   void shut_down();
+  /// This thread runs a handler of this node, which `shut_down` would wait for.
+  bool in_own_handler() const noexcept;
 
   // --- for kfx::node
   std::shared_ptr<engine::session> at(std::string_view uri) { return manager_->at(uri); }

@@ -2,6 +2,7 @@
 #include "node/peer_events.hpp"
 
 #include <boost/asio/post.hpp>
+#include <utility>
 
 namespace kfx::node_detail {
 
@@ -31,7 +32,9 @@ std::size_t peer_events::run_all() {
     const event e = std::move(queue_.front());
     queue_.pop_front();
     lock.unlock();
+    const peer_events* const outer = std::exchange(running_here, this);
     deliver_(e.who, e.what);
+    running_here = outer;
     lock.lock();
   }
   running_ = false;

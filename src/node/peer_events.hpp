@@ -25,6 +25,8 @@ class peer_events {
   void push(peer p, peer_event e);
   /// Any thread: runs what is queued. How many. Costs nothing while there is nothing.
   std::size_t run() { return waiting_.load(std::memory_order_acquire) ? run_all() : 0; }
+  /// This thread runs a handler of it.
+  bool run_here() const noexcept { return running_here == this; }
   /// Waits for a handler that runs; later events are dropped. Not while `push` can be called.
   void stop();
 
@@ -35,6 +37,7 @@ class peer_events {
   };
   std::size_t run_all();
 
+  inline static constinit thread_local const peer_events* running_here = nullptr;
   const bool threaded_;
   const std::function<void(const peer&, peer_event)> deliver_;
   const std::function<void()> pending_;
