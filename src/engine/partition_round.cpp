@@ -168,7 +168,7 @@ inline std::size_t partition::one_round() {
 void partition::expire(std::int64_t now) {
   wheel_.advance(now, [](detail::timer_links& t) {
     op_state* o = detail::from_timer(&t);
-    if (o->owner) o->owner->cancel(*o, make_error_code(errc::timed_out));
+    if (o->owner) o->owner->cancel(*o, o->owner->out_of_time());
   });
 }
 

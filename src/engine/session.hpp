@@ -132,6 +132,7 @@ class session final : public detail::peer_state,
   bool start_plainly(detail::op_state&, bool at_once);
   bool transfer_plainly(detail::op_state&);
   void cancel(detail::op_state&, std::error_code why);
+  std::error_code out_of_time() const noexcept;
   void share_offer(detail::op_state&, remote_region::fields&);
   void enqueue_started(detail::op_state&);     ///< what it came after took effect
   void hand_over(detail::op_state& message) {  ///< to its handler

@@ -293,11 +293,16 @@ bool session::probe(std::int64_t now, std::int64_t limit) {
   return true;
 }
 
+/// What an op ends with whose time is over: where there never was a session it went nowhere.
+std::error_code session::out_of_time() const noexcept {
+  const bool never = !link_ && id == 0 && !last_failure.empty();
+  return make_error_code(never ? errc::unreachable : errc::timed_out);
+}
+
 /// Ops without a deadline end when the peer's engine was not heard of for `limit` since they began.
 void session::end_stalled(std::int64_t now, std::int64_t limit) {
   if (now - last_heard_ < limit) return;
-  const bool never = !link_ && id == 0 && !last_failure.empty();
-  const std::error_code why = make_error_code(never ? errc::unreachable : errc::timed_out);
+  const std::error_code why = out_of_time();
   std::vector<op_state*> stalled;
   const auto collect = [&](op_state& o) {
     // A negative expiry is when an op without a deadline began.

@@ -178,7 +178,7 @@ int interface::receive(void* cookie, lnet::message* m, std::span<const lnet::fra
   kfx::message& message = r->message;
   const std::size_t wanted = lnet::length_of(to);
   when_over(message.receive(kfx::mutable_buffers(to)),
-            [this, m, wanted, r = std::move(r)](const kfx::result<kfx::done>& done) {
+            [m, wanted, r = std::move(r)](const kfx::result<kfx::done>& done) {
               r->message.let_go();
               const bool all = done && done->bytes == wanted;
               over(*m, !done ? done.error() : all ? std::error_code() : make_error_code(kfx::errc::protocol_error));

@@ -35,7 +35,11 @@ class driver final : public lnet::lnet_lnd {
     return e.code() == kfx::errc::address_in_use ? -EADDRINUSE : -EINVAL;
   }
 
-  void lnd_shutdown(lnet::ni& ni) override { ni.data.reset(); }
+  void lnd_shutdown(lnet::ni& ni) override {
+    // Calls from its last handlers still find it there.
+    delete ni.data.get();
+    (void)ni.data.release();
+  }
 
   int lnd_ctl(lnet::ni& ni, lnet::control& c) override {
     if (c.what == lnet::control::close_connection) return of(ni).close(c.nid) != 0 ? 0 : -ENOENT;
