@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "fake_lnd.hpp"
@@ -138,6 +139,14 @@ struct pair {
   std::optional<host> a, b;
 };
 inline const process_id host_a = on("10.0.0.1@tcp"), host_b = on("10.0.0.2@tcp");
+
+/// Whether it becomes true.
+template <class Condition>
+bool eventually(Condition c) {
+  for (const auto end = clock::now() + patience; clock::now() < end; std::this_thread::yield())
+    if (c()) return true;
+  return false;
+}
 
 /// Nobody was left owing anything.
 inline void check_debts(fake_net& net) {

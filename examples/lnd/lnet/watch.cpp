@@ -7,21 +7,24 @@
 namespace lnet {
 
 void core::watch() {
-  auto next_recovery = clock::now();
+  constexpr auto never = clock::time_point::max();
+  auto next_recovery = never;  // while all is well
   for (;;) {
     const auto now = clock::now();
     // No answer that is asked for from now on is due sooner.
-    auto next = now + options_.transaction_timeout;
+    clock::time_point next = now + options_.transaction_timeout;
     auto late = things.expire(now, next);
     if (!late.empty()) paths_->count_timeouts(late.size());
     things.deliver_all(std::move(late));
-    if (!paths_->all_well()) {
-      if (now >= next_recovery) {
-        recover();
-        next_recovery = now + options_.recovery_interval;
-      }
-      next = std::min<clock::time_point>(next, next_recovery);
+    if (now >= next_recovery) {
+      recover();
+      next_recovery = never;
     }
+    if (paths_->all_well())
+      next_recovery = never;
+    else if (next_recovery == never)
+      next_recovery = now + options_.recovery_interval;
+    next = std::min(next, next_recovery);
     std::unique_lock lock(watch_mutex_);
     wake_.wait_until(lock, next, [this] { return stopping_ || poked_; });
     if (stopping_) return;
