@@ -39,6 +39,7 @@ class fake_net {
   void set_judge(judge);
   /// Until nothing moves; how many steps that took.
   std::size_t pump();
+  bool pump_one();
   /// Finalizes what was held, in order; how many.
   std::size_t release();
   std::size_t held() const;
