@@ -69,7 +69,7 @@ TEST_CASE("a host that goes ends everything, and tells of nothing afterwards") {
   net.late_receive = true;
   std::atomic<int> alive{0}, events{0}, late{0};
   std::atomic<bool> over{false};
-  std::vector<std::byte> bytes = pattern(1000), space(1000);
+  std::vector<std::byte> bytes = pattern(1000), space(1000), source = pattern(50);
   for (int round = 0; round < 50; ++round) {
     {
       host_options o;
@@ -84,18 +84,21 @@ TEST_CASE("a host that goes ends everything, and tells of nothing afterwards") {
       memory_descriptor d;
       d.events = queue;
       d.memory = {space};
-      d.options = md_op_put | md_op_get | md_manage_remote;
+      d.options = md_op_put | md_manage_remote;
       offer(*two.b, 1, 1, d);
-      ++alive;
+      d.memory = {source};
+      d.options = md_op_get | md_manage_remote;
+      offer(*two.b, 3, 1, d);
+      alive += 2;
       REQUIRE(two.b->set_lazy_portal(2) == 0);
-      d.memory = {bytes};
       for (std::uint64_t i = 0; i < 20; ++i) {
+        d.memory = {std::span(bytes).subspan(i * 50, 50)};
         const md_handle m = bind(*two.a, d);
         ++alive;
         if (i % 3 == 0)
-          REQUIRE(two.a->get(nid::any(), m, host_b, 1, 1, 0) == 0);
+          REQUIRE(two.a->get(nid::any(), m, host_b, 3, 1, 0) == 0);
         else
-          REQUIRE(two.a->put(nid::any(), m, ack_request::ack, host_b, i % 3, 1, 0, 0) == 0);
+          REQUIRE(two.a->put(nid::any(), m, ack_request::ack, host_b, i % 3, 1, i * 50, 0) == 0);
       }
       if (round % 2)
         two.a.reset();
