@@ -3,6 +3,7 @@
 // own: one that comes late, or twice, cannot be taken for that of another operation on the same memory.
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "objects.hpp"
 
@@ -66,7 +67,7 @@ bool objects::take_ack(std::uint64_t cookie, process_id from, nid source, std::s
   md& d = *a->of;
   drop_answer(*a);
   if (d.what.threshold > 0) --d.what.threshold;
-  n = note_and_maybe_unlink(d, e);
+  n = note_and_maybe_unlink(d, std::move(e));
   return true;
 }
 
@@ -121,7 +122,7 @@ std::vector<notice> objects::expire(clock::time_point now, clock::time_point& ne
     drop_answer(a);
     // As if it had come: the op is over.
     if (d.what.threshold > 0) --d.what.threshold;
-    notices.push_back(note_and_maybe_unlink(d, e));
+    notices.push_back(note_and_maybe_unlink(d, std::move(e)));
   }
   if (!expected_.empty()) next = std::min(next, expected_.front().deadline);
   return notices;

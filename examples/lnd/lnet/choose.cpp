@@ -77,7 +77,8 @@ local_ni* paths::any_on(net where) const {
 }
 
 peer_ni* paths::peer_of(nid id) {
-  if (const auto known = peer_nis_.find(id); known != peer_nis_.end()) return known->second.get();
+  if (last_peer_ && last_peer_->nid == id) return last_peer_;
+  if (const auto known = peer_nis_.find(id); known != peer_nis_.end()) return last_peer_ = known->second.get();
   const local_ni* const n = any_on(id.net);
   if (!n || id.is_any()) return nullptr;
   auto made = std::make_unique<peer_ni>();

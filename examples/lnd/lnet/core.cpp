@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <random>
 #include <system_error>
+#include <utility>
 
 #include "../lolnd/lolnd.hpp"
 
@@ -87,14 +88,14 @@ int core::attach_md(me_handle entry, const memory_descriptor& what, unlink_op op
 int core::unlink_me(me_handle e) {
   notice n;
   const int rc = things.unlink_me(e, n);
-  things.deliver(n);
+  things.deliver(std::move(n));
   return rc;
 }
 
 int core::unlink_md(md_handle d) {
   notice n;
   const int rc = things.unlink_md(d, n);
-  things.deliver(n);
+  things.deliver(std::move(n));
   return rc;
 }
 

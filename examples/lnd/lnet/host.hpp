@@ -49,7 +49,7 @@ struct event {
 };
 
 /// Where events go: to a function, on the thread that completes (it does not block, and may call LNet), and without
-/// one into a queue that is polled.
+/// one into a queue that is polled. Those of one MD come one after the other, those of several maybe at once.
 class event_queue {
  public:
   using handler = std::function<void(const event&)>;
@@ -103,7 +103,7 @@ struct host_options {
   unsigned credits = 256;  ///< of an NI
   unsigned peer_credits = 8;
   std::chrono::seconds transaction_timeout{50};
-  unsigned retry_count = 2;
+  unsigned retry_count = 2;                           ///< tries share the timeout: each has its part as a deadline
   unsigned health_sensitivity = 100;                  ///< how much of 1000 a failure costs; 0: health is not looked at
   std::chrono::milliseconds recovery_interval{1000};  ///< between two pings of what is not healthy
   bool forwarding = false;  ///< routing is not built: a routed message is dropped either way, and counted
@@ -152,7 +152,7 @@ class host {
   /// Starts the NIs. Throws std::system_error (with a sentence): a `networks` or pattern that cannot be read, a
   /// net without a driver, a driver that fails.
   host(host_options, std::vector<driver_ptr>);
-  /// Unlinks everything, shuts the NIs down. No event follows.
+  /// Shuts the NIs down, unlinks everything. No event follows. Not to be called by an event handler.
   ~host();
   host(const host&) = delete;
   host& operator=(const host&) = delete;
@@ -174,8 +174,10 @@ class host {
   int clear_lazy_portal(unsigned portal);
 
   // Initiators.
-  /// `self`: over which NI (any: LNet chooses). Events: `send`, and `ack` when asked for and allowed. -EMSGSIZE: more
-  /// than the mtu; -EINVAL: no such portal; -ENOENT: no such MD; -EHOSTUNREACH: no NI on that network.
+  /// `self`: over which NI (any: LNet chooses; one's own NIDs are reached over the loopback NI). Events: `send`, and
+  /// `ack` when asked for and allowed; with -ETIMEDOUT, and as if it had come, when it has not within the
+  /// transaction_timeout. When `send` says that it failed, no `ack` follows, and its share of the threshold is gone.
+  /// -EMSGSIZE: more than the mtu; -EINVAL: no such portal; -ENOENT: no such MD; -EHOSTUNREACH: no NI on that network.
   int put(nid self, md_handle, ack_request, process_id target, unsigned portal, std::uint64_t match_bits,
           std::size_t offset, std::uint64_t hdr_data);
   /// Events: `send` and `reply`.

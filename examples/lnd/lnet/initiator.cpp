@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // PUT and GET of this host, and how any message leaves.
+#include <algorithm>
 #include <cerrno>
 
 #include "core.hpp"
@@ -29,7 +30,7 @@ clock::duration one_try(const host_options& o) {
 }  // namespace
 
 int core::begin(md_handle d, msg& m, bool expects_answer) {
-  const auto now = clock::now();
+  const auto now = about_now();
   m.give_up = now + options_.transaction_timeout;
   m.deadline = now + one_try(options_);
   m.hdr.src_pid = options_.pid;
@@ -116,7 +117,7 @@ void core::transmit(msg& m) {
 
 /// An ACK or a REPLY.
 void core::send_answer(msg& m) {
-  const auto now = clock::now();
+  const auto now = about_now();
   m.give_up = now + options_.transaction_timeout;
   m.deadline = now + one_try(options_);
   if (send(m) == 0) return;

@@ -48,7 +48,7 @@ struct message {
   /// PUT, REPLY: `length` bytes to be sent, read-only. In `lnd_recv`: see there. Stays valid until finalized.
   fragment_list payload;
   std::size_t length = 0;
-  clock::time_point deadline = clock::time_point::max();
+  clock::time_point deadline = clock::time_point::max();  ///< of this try, for the driver to keep
   health_status health = health_status::ok;
 
  protected:
@@ -98,15 +98,15 @@ class lnet_lnd {
   /// -EINVAL: no such thing here.
   virtual int lnd_ctl(ni&, control&) { return -22; }
 
-  /// `cookie`: null for PUT and GET; for ACK and REPLY the one that `lnet_parse` was given with what they answer, which
-  /// may be over. 0: exactly one `lnet_finalize(msg)` follows, maybe before this returns. Else: failed at once, and
-  /// none follows; `message::health` says whose fault it was.
+  /// `cookie`: null for PUT and GET, and for ACK and REPLY over another NI than what they answer came over; else the
+  /// one that `lnet_parse` was given with that, which may be over. 0: exactly one `lnet_finalize(msg)` follows, maybe
+  /// before this returns. Else: failed at once, and none follows; `message::health` says whose fault it was.
   virtual int lnd_send(ni&, void* cookie, message&) = 0;
   /// Called once for each lnet_parse that answered 0, maybe before that returned. `m` null: whatever there is, is
-  /// discarded (`to` is empty). Else the payload goes `to` these fragments, which may be shorter than `rlen`, its whole
-  /// length: the rest is discarded. Where the message was a GET parsed with `rdma_request`, `m` is its REPLY and the
-  /// bytes go the other way: m.payload to the initiator's sink. 0: exactly one lnet_finalize(*m) follows (unless null).
-  /// Else none does.
+  /// discarded (`to` is empty); an ACK is always taken so. Else the payload goes `to` these fragments, which may be
+  /// shorter than `rlen`, its whole length: the rest is discarded. Where the message was a GET parsed with
+  /// `rdma_request`, `m` is its REPLY and the bytes go the other way: m.payload to the initiator's sink. 0: exactly one
+  /// lnet_finalize(*m) follows (unless null). Else none does.
   virtual int lnd_recv(ni&, void* cookie, message* m, bool delayed, std::span<const fragment> to, std::size_t rlen) = 0;
   /// The message has to wait for somebody to take it: let go of what is scarce and keep the credit. The cookie may
   /// be replaced.
@@ -128,7 +128,8 @@ int lnet_parse(ni&, const header&, nid from, void* cookie, bool rdma_request);
 /// The driver is through with it; `message::health` is set. Once for each message.
 void lnet_finalize(message&, int status);
 /// The initiator's side of a GET that the driver answers by itself: the REPLY, its payload being the sink, to be
-/// finalized after the GET. Null: no memory.
+/// finalized too, in any order. Null: nobody waits for it any more, or it was made before; the driver fails the GET.
+/// Where the GET fails so that it is tried again, that begins when both are finalized, and with another REPLY.
 message* lnet_create_reply_msg(ni&, message& get);
 /// How much came, before that REPLY is finalized.
 void lnet_set_reply_msg_len(ni&, message& reply, std::size_t length);

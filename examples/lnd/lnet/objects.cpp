@@ -112,7 +112,7 @@ notice objects::unlink_now(md& d) {
   event e;
   e.type = event_type::unlink;
   e.unlinked = true;
-  return note(d, e);
+  return note(d, std::move(e));
 }
 
 void objects::hold(md& d, msg& m) {
@@ -133,7 +133,7 @@ notice objects::finish(msg& m) {
       drop_answer(*a);
       if (d.what.threshold > 0) --d.what.threshold;
     }
-  return note_and_maybe_unlink(d, e);
+  return note_and_maybe_unlink(d, std::move(e));
 }
 
 notice objects::cancel(msg& m) {
@@ -146,15 +146,15 @@ notice objects::cancel(msg& m) {
   return d.gone && d.references == 0 ? unlink_now(d) : notice{};
 }
 
-notice objects::note_and_maybe_unlink(md& d, event e) {
+notice objects::note_and_maybe_unlink(md& d, event&& e) {
   if (d.references == 0 && (d.gone || (d.goes_when_spent && d.spent()))) {
     forget(d);
     e.unlinked = true;
   }
-  return note(d, e);
+  return note(d, std::move(e));
 }
 
-notice objects::note(md& d, event e) {
+notice objects::note(md& d, event&& e) {
   e.md.cookie = d.cookie;
   e.user = d.what.user;
   if (d.undelivered.fetch_add(1, std::memory_order_acq_rel) == 0) return {&d, e};
@@ -162,7 +162,7 @@ notice objects::note(md& d, event e) {
   return {};
 }
 
-void objects::deliver(notice n) {
+void objects::deliver(notice&& n) {
   while (n.of) {
     md& d = *n.of;
     if (d.what.events) d.what.events->push(n.what);

@@ -97,7 +97,7 @@ class objects {
   /// The message is through: its event.
   notice finish(msg&);
   /// No lock held.
-  void deliver(notice);
+  void deliver(notice&&);
   void deliver_all(std::vector<notice>);
 
  private:
@@ -121,8 +121,8 @@ class objects {
   void remove_me(me&);
   void forget(md&);
   void hold(md&, msg&);
-  notice note(md&, event);
-  notice note_and_maybe_unlink(md&, event);
+  notice note(md&, event&&);
+  notice note_and_maybe_unlink(md&, event&&);
   notice unlink_now(md&);
   void expect(md&, msg&);
   void drop_answer(answer&);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // What comes in.
+#include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "core.hpp"
 
@@ -115,7 +117,7 @@ void core::parse_get(msg* m, bool rdma) {
   m->payload = slice(m->memory->what.memory, m->what.offset, m->length);
   local_ni& n = *m->over;
   if (rdma) {
-    m->deadline = clock::now() + options_.transaction_timeout / (options_.retry_count + 1);
+    m->deadline = about_now() + options_.transaction_timeout / (options_.retry_count + 1);
     const int rc = n.driver->lnd_recv(n, m->cookie, m, false, {}, m->length);
     if (rc != 0) finalize(*m, rc < 0 ? rc : -EIO);
     return;
@@ -131,7 +133,7 @@ void core::parse_ack(local_ni& n, const arrival& a, peer_ni& peer, process_id fr
   if (!awaited) paths_->dropped(n, &peer, a.hdr);
   // There are no bytes to be placed, nothing to wait for.
   n.driver->lnd_recv(n, a.cookie, nullptr, false, {}, 0);
-  things.deliver(told);
+  things.deliver(std::move(told));
 }
 
 void core::parse_reply(msg* m) {

@@ -166,6 +166,7 @@ class paths {
   std::vector<std::unique_ptr<local_ni>> gone_;  ///< messages on their way may know them still
   std::unordered_map<nid, std::unique_ptr<peer_ni>> peer_nis_;
   std::list<peer> peers_;
+  peer_ni* last_peer_ = nullptr;  ///< the one that was looked up last is most often the next
   local_ni* lo_ = nullptr;
   tally own_;  ///< what no NI is to blame for, and what NIs counted that are gone
 };
