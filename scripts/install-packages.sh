@@ -3,8 +3,8 @@
 # Installs what building and testing need on Debian 12, as far as it is missing. Does nothing elsewhere.
 set -eu
 packages="meson ninja-build g++ clang clang-format llvm libclang-rt-14-dev pkg-config cmake git ca-certificates python3 \
-  libboost1.81-dev catch2 libhwloc-dev libssl-dev libcli11-dev libfmt-dev rsync strace valgrind util-linux procps \
-  qemu-system-x86 busybox-static cpio kmod xz-utils"
+  libboost1.81-dev catch2 libhwloc-dev libssl-dev libcli11-dev libfmt-dev libyaml-cpp-dev rsync strace valgrind \
+  util-linux procps qemu-system-x86 busybox-static cpio kmod xz-utils"
 command -v dpkg-query >/dev/null || exit 0
 missing=""
 for p in $packages; do
