@@ -8,12 +8,15 @@ namespace lnet::selftest {
 
 namespace {
 
-constexpr std::size_t most_jobs = 256;      // requests at a time
+constexpr std::size_t most_jobs = 256;  // requests at a time
 constexpr std::size_t most_batches = 256, most_tests = 4096;
 constexpr std::size_t most_memory = std::size_t{8} << 30;  // of one test
 
 head answer_to(const head& asked, int status) {
-  return {.kind = asked.kind, .reply = true, .rpc = asked.rpc, .session = {asked.session.console, asked.session.stamp, 0},
+  return {.kind = asked.kind,
+          .reply = true,
+          .rpc = asked.rpc,
+          .session = {asked.session.console, asked.session.stamp, 0},
           .status = status};
 }
 
@@ -123,13 +126,20 @@ std::vector<std::byte> agent::decide(const parsed& p) {
   if (const int status = admit(h)) return reply(h, status);
   try {
     switch (h.kind) {
-      case kind::leave: return reply(h, leave(p));
-      case kind::add_test: return reply(h, add_test(p));
-      case kind::run_batch: return reply(h, run_batch(p));
-      case kind::stop_batch: return reply(h, stop_batch(p));
-      case kind::query_batch: return query(p);
-      case kind::statistics: return reply(h, 0, statistics());
-      default: return reply(h, -EPROTO);
+      case kind::leave:
+        return reply(h, leave(p));
+      case kind::add_test:
+        return reply(h, add_test(p));
+      case kind::run_batch:
+        return reply(h, run_batch(p));
+      case kind::stop_batch:
+        return reply(h, stop_batch(p));
+      case kind::query_batch:
+        return query(p);
+      case kind::statistics:
+        return reply(h, 0, statistics());
+      default:
+        return reply(h, -EPROTO);
     }
   } catch (const std::bad_alloc&) {
     return reply(h, -ENOMEM);
@@ -228,7 +238,8 @@ session_info agent::info() const {
   i.stamp = session_.stamp;
   i.timeout_s = static_cast<std::uint32_t>(timeout_.count());
   for (const auto& [id, batch] : batches_) {
-    i.running += static_cast<std::uint32_t>(std::count_if(batch.begin(), batch.end(), [](auto& t) { return t->running(); }));
+    i.running +=
+        static_cast<std::uint32_t>(std::count_if(batch.begin(), batch.end(), [](auto& t) { return t->running(); }));
   }
   const auto up = clock::now() - started_;
   i.uptime_ms = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(up).count());
@@ -259,8 +270,8 @@ void agent::tick(clock::time_point now) {
   std::vector<std::unique_ptr<test_run>> gone;
   const std::lock_guard lock(mutex_);
   if (session_ && now - heard_ > timeout_) end_session();
-  const auto over = std::partition(leftovers_.begin(), leftovers_.end(),
-                                   [](const auto& t) { return t->running() || !t->idle(); });
+  const auto over =
+      std::partition(leftovers_.begin(), leftovers_.end(), [](const auto& t) { return t->running() || !t->idle(); });
   std::move(over, leftovers_.end(), std::back_inserter(gone));
   leftovers_.erase(over, leftovers_.end());
 }

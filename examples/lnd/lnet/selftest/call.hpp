@@ -20,9 +20,9 @@ class call : public operation {
     unsigned portal = 0;
     std::chrono::milliseconds patience{};
     std::uint64_t rpc = 0;
-    fragment message;        ///< whole; ours until it is answered
-    fragment answer;         ///< room for the reply
-    fragment bulk;           ///< empty: none
+    fragment message;  ///< whole; ours until it is answered
+    fragment answer;   ///< room for the reply
+    fragment bulk;     ///< empty: none
     unsigned bulk_options = 0;
   };
   struct answer {

@@ -57,7 +57,8 @@ std::uint32_t size(std::string_view what, std::string_view text, std::uint32_t m
 std::string name(const std::string& text) {
   const bool printable = std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
   if (text.empty() || text.size() > max_name || !printable || text.front() == '-') {
-    throw mistake{fmt::format("\"{}\": a name has 1 to {} letters, no blanks, and does not begin with -", text, max_name)};
+    throw mistake{
+        fmt::format("\"{}\": a name has 1 to {} letters, no blanks, and does not begin with -", text, max_name)};
   }
   return text;
 }

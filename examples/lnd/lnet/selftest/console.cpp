@@ -23,11 +23,16 @@ std::uint64_t random_number() {
 
 std::string reason(int status) {
   switch (-status) {
-    case EBUSY: return "it is in another session";
-    case ESRCH: return "it is in no session";
-    case EPERM: return "it is in another session now";
-    case ETIMEDOUT: return "no answer";
-    default: return std::strerror(-status);
+    case EBUSY:
+      return "it is in another session";
+    case ESRCH:
+      return "it is in no session";
+    case EPERM:
+      return "it is in another session now";
+    case ETIMEDOUT:
+      return "no answer";
+    default:
+      return std::strerror(-status);
   }
 }
 
@@ -106,7 +111,8 @@ bool console::run_one(const cmd::end_session&, std::string& why) {
   batches_.clear();
   // Who does not answer ends it by himself, and who is in none has done so.
   outcomes odd;
-  std::copy_if(answers.begin(), answers.end(), std::back_inserter(odd), [](const auto& o) { return o.status != -ESRCH; });
+  std::copy_if(answers.begin(), answers.end(), std::back_inserter(odd),
+               [](const auto& o) { return o.status != -ESRCH; });
   std::string note;
   if (!all_good(odd, "end_session", note)) out_.notes(note + "\n");
   return true;
@@ -115,8 +121,9 @@ bool console::run_one(const cmd::end_session&, std::string& why) {
 bool console::run_one(const cmd::show_session&, std::string& why) {
   if (!in_session(why)) return false;
   if (out_.json) {
-    out_.text(fmt::format("{{\"session\":{},\"console\":{},\"timeout\":{},\"nodes\":{}}}\n", json_text(session_is_.name),
-                          json_text(to_string(session_.console)), session_is_.timeout_s, nodes_.size()));
+    out_.text(fmt::format("{{\"session\":{},\"console\":{},\"timeout\":{},\"nodes\":{}}}\n",
+                          json_text(session_is_.name), json_text(to_string(session_.console)), session_is_.timeout_s,
+                          nodes_.size()));
   } else {
     out_.text(fmt::format("session {} of {}, stamp {:#x}, timeout {} s, {} nodes\n", session_is_.name,
                           to_string(session_.console), session_.stamp, session_is_.timeout_s, nodes_.size()));
@@ -128,7 +135,8 @@ void console::keep_alive() {
   std::unique_lock lock(mutex_);
   while (!end_) {
     // A quarter of the timeout: one lost message is no reason to end.
-    const auto interval = std::min(std::chrono::milliseconds(3000), std::chrono::milliseconds(250) * session_is_.timeout_s);
+    const auto interval =
+        std::min(std::chrono::milliseconds(3000), std::chrono::milliseconds(250) * session_is_.timeout_s);
     wake_.wait_for(lock, interval, [this] { return end_; });
     if (end_ || !session_ || nodes_.empty()) continue;
     const std::vector<nid> nodes(nodes_.begin(), nodes_.end());
@@ -197,8 +205,8 @@ bool console::run_one(const cmd::add_group& c, std::string& why) {
   std::string bad;
   for (const auto& o : answers) {
     const auto holder = o.status == -EBUSY ? o.as<session_info>() : std::nullopt;
-    const std::string because = holder ? fmt::format("it is in session {} of {}", holder->name, to_string(holder->console))
-                                       : reason(o.status);
+    const std::string because =
+        holder ? fmt::format("it is in session {} of {}", holder->name, to_string(holder->console)) : reason(o.status);
     if (o.status != 0) bad += fmt::format("{}{}: {}", bad.empty() ? "" : "; ", to_string(o.whom), because);
   }
   // Those that are here are a group.

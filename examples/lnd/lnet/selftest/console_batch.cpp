@@ -19,7 +19,8 @@ constexpr double look_interval = 0.1;
 std::vector<nid> servers_of(std::size_t client, unsigned clients, unsigned servers, const std::vector<nid>& all) {
   std::vector<nid> mine;
   const std::size_t first = client / clients * servers;
-  for (std::size_t i = 0; i < std::min<std::size_t>(servers, all.size()); ++i) mine.push_back(all[(first + i) % all.size()]);
+  for (std::size_t i = 0; i < std::min<std::size_t>(servers, all.size()); ++i)
+    mine.push_back(all[(first + i) % all.size()]);
   return mine;
 }
 
@@ -103,7 +104,9 @@ bool console::batch_request(const std::string& name, kind k, const char* what, s
   return all_good(answers, what, why);
 }
 
-bool console::run_one(const cmd::run& c, std::string& why) { return batch_request(c.batch, kind::run_batch, "run", why); }
+bool console::run_one(const cmd::run& c, std::string& why) {
+  return batch_request(c.batch, kind::run_batch, "run", why);
+}
 
 bool console::run_one(const cmd::stop& c, std::string& why) {
   if (!batch_request(c.batch, kind::stop_batch, "stop", why)) return false;
@@ -135,7 +138,8 @@ bool console::run_one(const cmd::wait& c, std::string& why) {
 }
 
 bool console::look(const std::string& name, const batch& b, std::vector<test_figures>& out, std::string& why) {
-  const auto answers = asker_.ask_all(clients_of(b), kind::query_batch, session_, selftest::batch_request{b.id}, patience);
+  const auto answers =
+      asker_.ask_all(clients_of(b), kind::query_batch, session_, selftest::batch_request{b.id}, patience);
   std::map<std::uint32_t, test_figures> by_id;
   for (const test& t : b.tests) by_id[t.id] = {name, t.id, describe(t.what), t.clients.size(), {.test = t.id}};
   for (const auto& o : answers) {

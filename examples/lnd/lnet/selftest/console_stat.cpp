@@ -67,7 +67,6 @@ bool console::run_one(const cmd::stat& c, std::string& why) {
   std::map<nid, node_statistics> before = statistics(c.groups);
   std::size_t lines = 0;
   for (std::uint64_t n = 0; c.count == 0 || n < c.count; ++n) {
-    const bool ran = c.count != 0 || anything_runs();
     if (!pause(c.delay_s)) {
       interrupts_.store(0);  // it was meant for this
       return true;
@@ -80,7 +79,7 @@ bool console::run_one(const cmd::stat& c, std::string& why) {
     }
     // Of nodes that are silent now the last word counts.
     for (const auto& [whom, s] : after) before[whom] = s;
-    if (!ran) break;
+    if (c.count == 0 && !anything_runs()) break;
   }
   return true;
 }
@@ -98,9 +97,10 @@ bool console::run_one(const cmd::show_error& c, std::string& why) {
       }
       const node_statistics& s = found->second;
       if (out_.json) {
-        out_.text(fmt::format(
-            R"({{"errors_of":{},"errors":{},"expired":{},"ping_errors":{},"brw_errors":{},"dropped":{}}})" "\n",
-            json_text(to_string(n)), s.errors, s.expired, s.ping_errors, s.brw_errors, s.dropped));
+        out_.text(
+            fmt::format(R"({{"errors_of":{},"errors":{},"expired":{},"ping_errors":{},"brw_errors":{},"dropped":{}}})"
+                        "\n",
+                        json_text(to_string(n)), s.errors, s.expired, s.ping_errors, s.brw_errors, s.dropped));
       } else {
         out_.text(fmt::format("{}: {} RPCs failed ({} expired), {} ping errors, {} brw errors, {} requests dropped\n",
                               to_string(n), s.errors, s.expired, s.ping_errors, s.brw_errors, s.dropped));

@@ -90,8 +90,8 @@ request_portal::request_portal(endpoint& e, const shape& s, handler h)
 int request_portal::post(buffer& b) noexcept {
   host& lnet = endpoint_.lnet();
   me_handle me;
-  if (const int status = lnet.me_attach(shape_.portal, {}, 0, ~std::uint64_t{0}, unlink_op::unlink,
-                                        insert_position::after, me)) {
+  if (const int status =
+          lnet.me_attach(shape_.portal, {}, 0, ~std::uint64_t{0}, unlink_op::unlink, insert_position::after, me)) {
     return status;
   }
   memory_descriptor d;

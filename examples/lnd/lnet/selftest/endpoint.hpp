@@ -34,7 +34,9 @@ class endpoint {
   /// Where the events of operations go.
   const event_queue_ptr& events() const noexcept { return events_; }
   /// Starts somewhere at random: what was meant for an earlier life of this node finds nothing.
-  std::uint64_t next_rpc() noexcept { return next_rpc_.fetch_add(1, std::memory_order_relaxed) & (~std::uint64_t{0} >> 1); }
+  std::uint64_t next_rpc() noexcept {
+    return next_rpc_.fetch_add(1, std::memory_order_relaxed) & (~std::uint64_t{0} >> 1);
+  }
 
   /// Looks at its deadline now and then. Any thread.
   void watch(operation&);

@@ -66,8 +66,8 @@ group_figures figures_of(std::string group, const std::vector<node_interval>& no
   f.bytes_out = spread_of(nodes, [](const stats& s) { return s.bytes_sent; });
   for (const node_interval& n : nodes) {
     f.seconds = std::max(f.seconds, n.seconds());
-    for (auto field : {&stats::rpcs_sent, &stats::rpcs_completed, &stats::rpcs_received, &stats::dropped, &stats::expired,
-                       &stats::errors, &stats::ping_errors, &stats::brw_errors, &stats::bytes_sent,
+    for (auto field : {&stats::rpcs_sent, &stats::rpcs_completed, &stats::rpcs_received, &stats::dropped,
+                       &stats::expired, &stats::errors, &stats::ping_errors, &stats::brw_errors, &stats::bytes_sent,
                        &stats::bytes_received, &stats::lnet_sent, &stats::lnet_received, &stats::lnet_dropped}) {
       f.sum.*field += grown(n.before.*field, n.after.*field);
     }
@@ -85,8 +85,8 @@ std::string table(const group_figures& f, const table_style& style) {
     text += row(style.megabytes ? "MB/s in" : "MiB/s in", f.bytes_in, unit);
     text += row(style.megabytes ? "MB/s out" : "MiB/s out", f.bytes_out, unit);
   }
-  text += fmt::format("  RPCs: errors {}, sent {}, received {}, dropped {}, expired {}\n", f.sum.errors, f.sum.rpcs_sent,
-                      f.sum.rpcs_received, f.sum.dropped, f.sum.expired);
+  text += fmt::format("  RPCs: errors {}, sent {}, received {}, dropped {}, expired {}\n", f.sum.errors,
+                      f.sum.rpcs_sent, f.sum.rpcs_received, f.sum.dropped, f.sum.expired);
   return text;
 }
 
@@ -111,7 +111,8 @@ double test_figures::mib_per_s() const noexcept {
 
 std::string line(const test_figures& f) {
   return fmt::format(
-      "{} test {}: {}, {} clients{}: {} RPCs in {:.2f} s, {:.1f} RPC/s, {:.2f} MiB/s, {} errors ({} expired, {} corrupt)\n",
+      "{} test {}: {}, {} clients{}: {} RPCs in {:.2f} s, {:.1f} RPC/s, {:.2f} MiB/s, {} errors ({} expired, {} "
+      "corrupt)\n",
       f.batch, f.test, f.what, f.clients, f.sum.active ? fmt::format(", {} loops run", f.sum.active) : "",
       f.sum.completed, static_cast<double>(f.sum.elapsed_us) / 1e6, f.rpcs_per_s(), f.mib_per_s(), f.sum.failed,
       f.sum.expired, f.sum.corrupt);

@@ -44,7 +44,7 @@ struct test_figures {
   std::uint32_t test = 0;
   std::string what;  ///< "brw read size=1048576 check=full"
   std::size_t clients = 0;
-  test_result sum;   ///< elapsed: the longest
+  test_result sum;  ///< elapsed: the longest
   double rpcs_per_s() const noexcept;
   double mib_per_s() const noexcept;
 };

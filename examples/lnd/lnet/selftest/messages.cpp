@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "messages.hpp"
 
+#include <bit>
 #include <cstring>
 
 namespace lnet::selftest {
 
 namespace {
+
+static_assert(std::endian::native == std::endian::little, "a big-endian port needs byte swaps here");
 
 constexpr std::uint16_t reply_mark = 0x8000;
 
@@ -15,12 +18,11 @@ class writer {
 
   template <class Int>
   void number(Int value) noexcept {
-    const auto v = static_cast<std::uint64_t>(value);
     if (out_.size() - at_ < sizeof(Int) || !fits_) {
       fits_ = false;
       return;
     }
-    for (std::size_t i = 0; i < sizeof(Int); ++i) out_[at_ + i] = static_cast<std::byte>(v >> (8 * i));
+    std::memcpy(out_.data() + at_, &value, sizeof(Int));
     at_ += sizeof(Int);
   }
   void text(const std::string& s) noexcept {
@@ -50,10 +52,10 @@ class reader {
       in_ = {};
       return 0;
     }
-    std::uint64_t v = 0;
-    for (std::size_t i = 0; i < sizeof(Int); ++i) v |= std::uint64_t{std::to_integer<std::uint8_t>(in_[i])} << (8 * i);
+    Int v;
+    std::memcpy(&v, in_.data(), sizeof(Int));
     in_ = in_.subspan(sizeof(Int));
-    return static_cast<Int>(v);
+    return v;
   }
   std::uint8_t u8() noexcept { return number<std::uint8_t>(); }
   std::uint16_t u16() noexcept { return number<std::uint16_t>(); }
@@ -239,9 +241,9 @@ void get(reader& r, batch_results& b) {
 /// Calls `f` with each number in the order of the wire.
 template <class Statistics, class F>
 void each(Statistics& s, F f) {
-  for (auto* v : {&s.now_us, &s.rpcs_sent, &s.rpcs_completed, &s.rpcs_received, &s.dropped, &s.expired, &s.errors,
-                  &s.ping_errors, &s.brw_errors, &s.bytes_sent, &s.bytes_received, &s.lnet_sent, &s.lnet_received,
-                  &s.lnet_dropped}) {
+  for (auto* v :
+       {&s.now_us, &s.rpcs_sent, &s.rpcs_completed, &s.rpcs_received, &s.dropped, &s.expired, &s.errors, &s.ping_errors,
+        &s.brw_errors, &s.bytes_sent, &s.bytes_received, &s.lnet_sent, &s.lnet_received, &s.lnet_dropped}) {
     f(*v);
   }
 }
@@ -260,25 +262,38 @@ static_assert(head_size + 8 + max_results * result_size <= large_message);
 
 const char* to_string(kind k) noexcept {
   switch (k) {
-    case kind::ping: return "ping";
-    case kind::brw: return "brw";
-    case kind::join: return "join";
-    case kind::leave: return "leave";
-    case kind::status: return "status";
-    case kind::add_test: return "add_test";
-    case kind::run_batch: return "run";
-    case kind::stop_batch: return "stop";
-    case kind::query_batch: return "query";
-    case kind::statistics: return "statistics";
+    case kind::ping:
+      return "ping";
+    case kind::brw:
+      return "brw";
+    case kind::join:
+      return "join";
+    case kind::leave:
+      return "leave";
+    case kind::status:
+      return "status";
+    case kind::add_test:
+      return "add_test";
+    case kind::run_batch:
+      return "run";
+    case kind::stop_batch:
+      return "stop";
+    case kind::query_batch:
+      return "query";
+    case kind::statistics:
+      return "statistics";
   }
   return "unknown";
 }
 
 const char* to_string(operation_kind o) noexcept {
   switch (o) {
-    case operation_kind::ping: return "ping";
-    case operation_kind::read: return "brw read";
-    case operation_kind::write: return "brw write";
+    case operation_kind::ping:
+      return "ping";
+    case operation_kind::read:
+      return "brw read";
+    case operation_kind::write:
+      return "brw write";
   }
   return "unknown";
 }
@@ -350,7 +365,7 @@ std::optional<Body> parse_body(std::span<const std::byte> bytes) {
   return body;
 }
 
-#define LNET_SELFTEST_BODY(Type)                                                                \
+#define LNET_SELFTEST_BODY(Type)                                                              \
   template std::size_t encode<Type>(const head&, const Type&, std::span<std::byte>) noexcept; \
   template std::optional<Type> parse_body<Type>(std::span<const std::byte>);
 LNET_SELFTEST_BODY(empty_body)

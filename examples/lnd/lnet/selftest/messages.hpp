@@ -47,14 +47,14 @@ static_assert(answer_portal < portal_count);
 inline constexpr std::uint32_t magic = 0x3153544c;  ///< "LTS1"
 inline constexpr std::uint16_t version = 1;
 inline constexpr std::size_t head_size = 56;
-inline constexpr std::size_t small_message = 128;                  ///< of a test, head and body
+inline constexpr std::size_t small_message = 128;                    ///< of a test, head and body
 inline constexpr std::size_t large_message = std::size_t{16} << 10;  ///< of a console
 static_assert(large_message <= mtu);
 inline constexpr std::size_t max_name = 32;
 inline constexpr std::size_t max_servers = 1900;  ///< of one client in one test
 inline constexpr std::size_t max_results = 160;   ///< tests of one batch that one answer tells of
 inline constexpr std::uint32_t max_concurrency = 1024;
-inline constexpr std::size_t max_offset = 4096;   ///< within a page; less than this
+inline constexpr std::size_t max_offset = 4096;  ///< within a page; less than this
 
 enum class kind : std::uint16_t {
   ping = 1,
@@ -153,9 +153,9 @@ struct batch_request {
 /// Of one client in one test.
 struct test_result {
   std::uint32_t test = 0;
-  std::uint32_t active = 0;  ///< loops that have not ended
+  std::uint32_t active = 0;                                           ///< loops that have not ended
   std::uint64_t completed = 0, failed = 0, expired = 0, corrupt = 0;  ///< RPCs; of the failed so many expired, …
-  std::uint64_t bytes = 0;   ///< of the completed
+  std::uint64_t bytes = 0;                                            ///< of the completed
   std::uint64_t elapsed_us = 0;
   bool operator==(const test_result&) const = default;
 };
@@ -164,12 +164,12 @@ struct batch_results {
   bool operator==(const batch_results&) const = default;
 };
 struct node_statistics {
-  std::uint64_t now_us = 0;  ///< of the node's own clock
+  std::uint64_t now_us = 0;                                            ///< of the node's own clock
   std::uint64_t rpcs_sent = 0, rpcs_completed = 0, rpcs_received = 0;  ///< of tests: asked, answered; served
-  std::uint64_t dropped = 0;   ///< requests that were nonsense or could not be answered
-  std::uint64_t expired = 0;   ///< RPCs whose answer did not come in time
-  std::uint64_t errors = 0;    ///< RPCs that failed, whatever the reason
-  std::uint64_t ping_errors = 0, brw_errors = 0;  ///< answers and memory that were not as they should be
+  std::uint64_t dropped = 0;                         ///< requests that were nonsense or could not be answered
+  std::uint64_t expired = 0;                         ///< RPCs whose answer did not come in time
+  std::uint64_t errors = 0;                          ///< RPCs that failed, whatever the reason
+  std::uint64_t ping_errors = 0, brw_errors = 0;     ///< answers and memory that were not as they should be
   std::uint64_t bytes_sent = 0, bytes_received = 0;  ///< of brw
   std::uint64_t lnet_sent = 0, lnet_received = 0, lnet_dropped = 0;  ///< LNet's messages
   bool operator==(const node_statistics&) const = default;

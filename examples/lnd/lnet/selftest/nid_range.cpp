@@ -50,14 +50,16 @@ class expansion {
     const auto open = rest.find('[');
     if (open == std::string_view::npos) return add(before, rest);
     const auto close = rest.find(']', open);
-    const auto runs = close == std::string_view::npos ? std::nullopt : parse_list(rest.substr(open + 1, close - open - 1));
+    const auto runs =
+        close == std::string_view::npos ? std::nullopt : parse_list(rest.substr(open + 1, close - open - 1));
     if (!runs) {
       why_ = "a range is written [2-5,9]";
       return false;
     }
     for (const run& r : *runs) {
       for (unsigned n = r.first;; ++n) {
-        if (!expand(before + std::string(rest.substr(0, open)) + std::to_string(n), rest.substr(close + 1))) return false;
+        if (!expand(before + std::string(rest.substr(0, open)) + std::to_string(n), rest.substr(close + 1)))
+          return false;
         if (n == r.last) break;
       }
     }

@@ -35,10 +35,10 @@ class operation : public task {
     operation* owner = nullptr;
     md_handle md{};
     bool linked = false;
-    bool eager = false;     ///< `proceed` is to run when this ends, though others last
-    int status = 0;         ///< the first that was bad
+    bool eager = false;  ///< `proceed` is to run when this ends, though others last
+    int status = 0;      ///< the first that was bad
     std::size_t moved = 0;
-    bool done = false;      ///< it took what it was for
+    bool done = false;  ///< it took what it was for
   };
 
   virtual void proceed() noexcept = 0;
@@ -53,8 +53,8 @@ class operation : public task {
   int fetch(window&, fragment, const process_id& from, unsigned portal, std::uint64_t bits) noexcept;
   void withdraw(window&) noexcept;
 
-  bool quiet() noexcept;      ///< nothing is linked
-  bool troubled() noexcept;   ///< something failed, or it is late
+  bool quiet() noexcept;     ///< nothing is linked
+  bool troubled() noexcept;  ///< something failed, or it is late
   bool late() noexcept;
   /// What this window was for has happened, and its memory is ours.
   bool through(const window&) noexcept;

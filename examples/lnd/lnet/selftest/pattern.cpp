@@ -26,26 +26,27 @@ constexpr std::size_t stride = lanes * sizeof(lane);
 
 constexpr std::uint64_t word_at(std::uint64_t seed, std::size_t index) noexcept { return seed + index * step; }
 
-void start(lane (&expected)[lanes], std::uint64_t seed, std::size_t index) noexcept {
-  for (std::size_t i = 0; i < lanes; ++i) {
-    expected[i] = lane{word_at(seed, index + 2 * i), word_at(seed, index + 2 * i + 1)};
-  }
+constexpr lane lane_at(std::uint64_t seed, std::size_t index) noexcept {
+  return lane{word_at(seed, index), word_at(seed, index + 1)};
 }
 constexpr lane advance{8 * step, 8 * step};
 
-/// Whole strides; false when any byte of them is wrong.
+/// Whole strides; false when any byte of them is wrong. Four names, not an array: that, some compilers put on the
+/// stack.
 bool verify_strides(const std::byte* at, std::size_t strides, std::uint64_t seed, std::size_t index) noexcept {
-  lane expected[lanes];
-  start(expected, seed, index);
-  lane wrong[lanes]{};
+  lane a = lane_at(seed, index), b = lane_at(seed, index + 2), c = lane_at(seed, index + 4),
+       d = lane_at(seed, index + 6);
+  lane wrong_ab{}, wrong_cd{};
   const auto* memory = reinterpret_cast<const lane_in_memory*>(at);
-  for (std::size_t s = 0; s < strides; ++s, memory += lanes) {
-    for (std::size_t i = 0; i < lanes; ++i) {
-      wrong[i] |= memory[i] ^ expected[i];
-      expected[i] += advance;
-    }
+  for (const auto* const end = memory + strides * lanes; memory != end; memory += lanes) {
+    wrong_ab |= (memory[0] ^ a) | (memory[1] ^ b);
+    wrong_cd |= (memory[2] ^ c) | (memory[3] ^ d);
+    a += advance;
+    b += advance;
+    c += advance;
+    d += advance;
   }
-  const lane any = (wrong[0] | wrong[1]) | (wrong[2] | wrong[3]);
+  const lane any = wrong_ab | wrong_cd;
   return (any[0] | any[1]) == 0;
 }
 
@@ -70,15 +71,18 @@ std::optional<std::size_t> verify_full(std::span<const std::byte> m, std::uint64
 }
 
 void fill_full(std::span<std::byte> m, std::uint64_t seed) noexcept {
-  lane value[lanes];
-  start(value, seed, 0);
+  lane a = lane_at(seed, 0), b = lane_at(seed, 2), c = lane_at(seed, 4), d = lane_at(seed, 6);
   std::size_t at = 0;
   for (; m.size() - at >= stride; at += stride) {
     auto* memory = reinterpret_cast<lane_in_memory*>(m.data() + at);
-    for (std::size_t i = 0; i < lanes; ++i) {
-      memory[i] = value[i];
-      value[i] += advance;
-    }
+    memory[0] = a;
+    memory[1] = b;
+    memory[2] = c;
+    memory[3] = d;
+    a += advance;
+    b += advance;
+    c += advance;
+    d += advance;
   }
   for (; at < m.size(); at += word) {
     const std::uint64_t v = word_at(seed, at / word);
@@ -107,9 +111,12 @@ void invert(std::span<std::byte> m, std::size_t at) noexcept {
 
 const char* to_string(check c) noexcept {
   switch (c) {
-    case check::none: return "none";
-    case check::simple: return "simple";
-    case check::full: return "full";
+    case check::none:
+      return "none";
+    case check::simple:
+      return "simple";
+    case check::full:
+      return "full";
   }
   return "unknown";
 }

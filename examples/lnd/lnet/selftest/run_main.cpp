@@ -166,7 +166,8 @@ void read_lines(console& c, session_of_text& run) {
 
 /// Statements from the command line: words with ; between, or texts with blanks in them, each a line.
 std::string joined(const std::vector<std::string>& words) {
-  const bool texts = std::any_of(words.begin(), words.end(), [](const auto& w) { return w.find(' ') != std::string::npos; });
+  const bool texts =
+      std::any_of(words.begin(), words.end(), [](const auto& w) { return w.find(' ') != std::string::npos; });
   std::string text;
   for (const std::string& w : words) text += w + (texts ? "\n" : " ");
   return text;
@@ -208,7 +209,8 @@ int direct(arguments& a, const std::vector<std::string>& words, std::vector<driv
 
 void common_options(CLI::App& verb, arguments& a) {
   verb.add_option("--networks", a.host.networks, "networks of this node, as LNet's module parameter: kfx0(eth0)");
-  verb.add_option("--driver-option", a.driver_options, "KEY=VALUE for the drivers; may be repeated")->allow_extra_args(false);
+  verb.add_option("--driver-option", a.driver_options, "KEY=VALUE for the drivers; may be repeated")
+      ->allow_extra_args(false);
   verb.add_option("--cpt-pattern", a.host.cpu_pattern, "CPU partitions, as cpu_pattern: \"0[0-3] 1[4-7]\", \"N\"");
   verb.add_option("--cpu-npartitions", a.host.cpu_npartitions, "so many CPU partitions of equal size");
   verb.add_option("--credits", a.host.credits, "messages under way on an interface")->capture_default_str();
@@ -238,8 +240,11 @@ int run_main(int argc, char** argv, std::vector<driver_ptr> drivers) {
   run->add_flag("--json", a.json, "objects instead of tables, one a line");
   run->add_flag("--summary", a.summary, "at the end of a session, what every test did");
   run->add_flag("--keep-going", a.keep_going, "do not stop at a command that fails");
-  run->footer(std::string("What follows the options is a script's name, commands with \\; between, or -: commands are read from\n"
-                          "standard input then, as without any.\n") + command_help());
+  run->footer(
+      std::string(
+          "What follows the options is a script's name, commands with \\; between, or -: commands are read from\n"
+          "standard input then, as without any.\n") +
+      command_help());
   run->prefix_command();
   run->callback([&] { status = direct(a, run->remaining(), std::move(drivers)); });
   try {

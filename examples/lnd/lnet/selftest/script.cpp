@@ -27,18 +27,25 @@ class splitter {
         end_statement();
         ++line_;
         return true;
-      case ';': end_statement(); return true;
+      case ';':
+        end_statement();
+        return true;
       case ' ':
       case '\t':
-      case '\r': end_word(); return true;
+      case '\r':
+        end_word();
+        return true;
       case '#':
         if (in_word_) break;
         while (at_ < text_.size() && text_[at_] != '\n') ++at_;
         return true;
       case '\'':
-      case '"': return quoted(c, why);
-      case '\\': return escaped(why);
-      default: break;
+      case '"':
+        return quoted(c, why);
+      case '\\':
+        return escaped(why);
+      default:
+        break;
     }
     add(c);
     return true;

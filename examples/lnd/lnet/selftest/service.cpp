@@ -64,7 +64,8 @@ class service::job final : public operation {
 
 void service::job::proceed() noexcept {
   switch (phase_) {
-    case phase::new_one: return open();
+    case phase::new_one:
+      return open();
     case phase::waiting:
       if (buffer_.load()) move();
       return;
@@ -76,7 +77,8 @@ void service::job::proceed() noexcept {
       if (quiet()) return end();
       if (troubled()) withdraw(reply_);
       return;
-    case phase::over: return;
+    case phase::over:
+      return;
   }
 }
 
@@ -94,8 +96,9 @@ void service::job::open() noexcept {
 /// Once filled it is not written again, for nobody else writes it.
 void service::job::prepare_source() noexcept {
   buffer& b = *buffer_.load();
-  const bool good = brw.check == check::none || (b.made_for == brw.check && b.offset == brw.offset &&
-                                                 (brw.check == check::full ? b.filled >= brw.length : b.filled == brw.length));
+  const bool good =
+      brw.check == check::none || (b.made_for == brw.check && b.offset == brw.offset &&
+                                   (brw.check == check::full ? b.filled >= brw.length : b.filled == brw.length));
   if (good) return;
   fill(extent(), brw.check, b.seed);
   b.made_for = brw.check;
@@ -147,7 +150,8 @@ void service::job::reply(int status, const brw_reply& r) noexcept {
   const std::size_t length = asked.kind == kind::ping ? encode(h, ping, message_) : encode(h, r, message_);
   reply_ = window{};
   arm(clock::now() + patience_of(asked));
-  if (send(reply_, std::span(message_).first(length), from, answer_portal, reply_bits(asked.rpc)) != 0 && quiet()) end();
+  if (send(reply_, std::span(message_).first(length), from, answer_portal, reply_bits(asked.rpc)) != 0 && quiet())
+    end();
 }
 
 void service::job::end() noexcept {

@@ -16,7 +16,7 @@
 namespace lnet::selftest {
 
 struct service_options {
-  std::size_t buffers = 256;  ///< of 1 MiB at most, for either direction; further requests wait for one
+  std::size_t buffers = 256;   ///< of 1 MiB at most, for either direction; further requests wait for one
   std::size_t waiting = 4096;  ///< at most, then they are refused (EBUSY)
   // For tests of the test.
   std::uint64_t corrupt_nth = 0;  ///< the n-th brw's bytes get a wrong one, 1 being the first; 0: none

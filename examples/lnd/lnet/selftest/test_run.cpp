@@ -93,8 +93,7 @@ std::size_t test_run::loop::write_message(std::uint64_t rpc) noexcept {
   head h{.kind = kind::ping, .rpc = rpc, .session = test_.session_, .patience_ms = t.rpc_timeout_ms};
   if (t.operation == operation_kind::ping) return encode(h, ping_body{++number_}, message_);
   h.kind = kind::brw;
-  const brw_request b{
-      .direction = t.operation, .check = t.check, .length = t.size, .offset = t.offset, .seed = seed_};
+  const brw_request b{.direction = t.operation, .check = t.check, .length = t.size, .offset = t.offset, .seed = seed_};
   return encode(h, b, message_);
 }
 
