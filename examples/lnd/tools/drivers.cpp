@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "drivers.hpp"
 
-std::vector<lnet::driver_ptr> make_drivers() { return {}; }
+#include "kfxlnd.hpp"
+
+std::vector<lnet::driver_ptr> make_drivers() {
+  std::vector<lnet::driver_ptr> list;
+  list.push_back(kfxlnd::make_driver());
+  return list;
+}

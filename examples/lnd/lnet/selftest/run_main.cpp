@@ -9,10 +9,13 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <thread>
 
 #include "console.hpp"
+#include "control_server.hpp"
+#include "host_management.hpp"
 #include "line_source.hpp"
 #include "script.hpp"
 
@@ -25,6 +28,7 @@ struct arguments {
   node_options node;
   unsigned transaction_timeout = 50;
   std::vector<std::string> driver_options;
+  std::string control;
   bool json = false, summary = false, keep_going = false;
 };
 
@@ -52,6 +56,9 @@ std::unique_ptr<host> make_host(arguments& a, std::vector<driver_ptr> drivers) {
 
 int serve(arguments& a, std::vector<driver_ptr> drivers) {
   node n(make_host(a, std::move(drivers)), a.node);
+  std::optional<host_management> managed;
+  std::optional<control_server> control;
+  if (!a.control.empty()) control.emplace(a.control, managed.emplace(n.lnet()));
   std::string line = "ready";
   for (const ni_info& ni : n.lnet().nis()) line += " " + to_string(ni.nid);
   std::puts(line.c_str());
@@ -234,6 +241,7 @@ int run_main(int argc, char** argv, std::vector<driver_ptr> drivers) {
   int status = 0;
   CLI::App* const node = app.add_subcommand("node", "be a test node until SIGINT or SIGTERM");
   common_options(*node, a);
+  node->add_option("--control", a.control, "unix socket at which kfx-lnetctl finds this node");
   node->callback([&] { status = serve(a, std::move(drivers)); });
   CLI::App* const run = app.add_subcommand("run", "be a console (and a test node while it lasts)");
   common_options(*run, a);
