@@ -140,16 +140,16 @@ int import(control_client& lnet, const order& o, std::istream& in, std::ostream&
   std::ifstream file;
   if (!o.file.empty()) file.open(o.file, std::ios::binary);
   if (!o.file.empty() && !file) {
-    err << "lnetctl: " << name << ": cannot be opened\n";
+    err << "kfx-lnetctl: " << name << ": cannot be opened\n";
     return 1;
   }
   if (!read_all(o.file.empty() ? in : file, text)) {
-    err << "lnetctl: " << name << ": cannot be read, or is longer than " << (longest_file >> 20) << " MiB\n";
+    err << "kfx-lnetctl: " << name << ": cannot be read, or is longer than " << (longest_file >> 20) << " MiB\n";
     return 1;
   }
   std::vector<request> requests;
   if (!setup_requests(text, o.remove, requests, why)) {
-    err << "lnetctl: " << name << ": " << why << "\n";
+    err << "kfx-lnetctl: " << name << ": " << why << "\n";
     return 1;
   }
   int status = 0;
@@ -166,7 +166,7 @@ int import(control_client& lnet, const order& o, std::istream& in, std::ostream&
 int ask(control_client& lnet, const request& r, std::ostream& out, std::ostream& err) {
   std::string line, why;
   if (!r.line(line, why)) {
-    err << "lnetctl: " << why << "\n";
+    err << "kfx-lnetctl: " << why << "\n";
     return 2;
   }
   const answer a = lnet.ask(line);
@@ -178,7 +178,7 @@ int ask(control_client& lnet, const request& r, std::ostream& out, std::ostream&
 }  // namespace lnet
 
 int lnetctl(std::vector<std::string> arguments, std::istream& in, std::ostream& out, std::ostream& err) {
-  CLI::App app("Manages a running LNet.", "lnetctl");
+  CLI::App app("Manages a running LNet.", "kfx-lnetctl");
   order o;
   std::string socket;
   app.add_option("--socket", socket, "the control socket of that LNet")->envname("KFX_LNET_SOCKET")->required();
@@ -193,7 +193,7 @@ int lnetctl(std::vector<std::string> arguments, std::istream& in, std::ostream& 
     control_client lnet(socket);
     return o.import ? import(lnet, o, in, err) : ask(lnet, o.wanted, out, err);
   } catch (const std::system_error& e) {
-    err << "lnetctl: " << e.what() << "\n";
+    err << "kfx-lnetctl: " << e.what() << "\n";
     return 3;
   }
 }
