@@ -168,6 +168,7 @@ void interface::arrived(kfx::message&& m) {
   }
   if (rc >= 0) return;
   m.reject(errno_code(EPROTO));
+  from.set_tag(0);  // who it said it was counts no more
   from.close(errno_code(EPROTO));
 }
 
