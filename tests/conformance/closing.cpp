@@ -8,7 +8,7 @@ namespace kfx::test {
 namespace {
 
 /// Keeps messages unanswered, so that their senders' ops stay under way.
-struct keeper {
+struct hoarder {
   std::mutex m;
   std::vector<message> kept;
   counter seen;
@@ -50,7 +50,7 @@ struct ending {
 TEST_CASE("a session that is closed ends the ops of both sides, and the next verb begins another", "[connect]") {
   const auto mode = GENERATE(progress::threads, progress::caller);
   const bool by_server = GENERATE(false, true);
-  keeper server, client;
+  hoarder server, client;
   world w(mode);
   server.serve(**w.server);
   client.serve(**w.client);
@@ -119,7 +119,7 @@ TEST_CASE("sessions closed by both sides under traffic lose no op", "[connect]")
 
 TEST_CASE("an op is cancelled by its id after its handle was given away", "[completion]") {
   const auto mode = GENERATE(progress::threads, progress::caller);
-  keeper server;
+  hoarder server;
   world w(mode);
   server.serve(**w.server);
   w.connect();
