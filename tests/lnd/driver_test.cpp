@@ -136,25 +136,31 @@ TEST_CASE("each message ends once, whatever happens to its connection", "[driver
   INFO("seed " << seed());
   std::mt19937_64 rng(seed());
   const std::string uri = uri_pattern();
+  std::vector<std::byte> source(50000), sink(50000), there(50000);
   endpoint a(uri, 1, {.transaction_timeout = 4s, .retry_count = 1}), b(uri, 2);
-  std::vector<std::byte> source(50000), sink(50000);
   attach_md(b, portal, list_of(sink), takes);
-  attach_md(b, portal + 1, list_of(source), lnet::md_op_get | lnet::md_manage_remote);
+  attach_md(b, portal + 1, list_of(there), lnet::md_op_get | lnet::md_manage_remote);
   std::map<std::uint64_t, unsigned> puts, gets;  // events of each MD, by its cookie
+  std::map<std::uint64_t, std::vector<std::byte>> fetched;
   const std::size_t n = 50 * rounds(20);
   std::size_t under_way = 0;
   const auto take = [&] {
     const event e = a.next();
-    if (e.unlinked) --under_way;
+    if (e.unlinked) {
+      --under_way;
+      fetched.erase(e.md.cookie);
+    }
     auto& seen = puts.count(e.md.cookie) ? puts : gets;
     CHECK(++seen[e.md.cookie] <= 2);
     CHECK((e.status == 0 || e.status == -ECONNRESET || e.status == -ECANCELED || e.status == -ETIMEDOUT));
   };
   for (std::size_t i = 0; i < n; ++i) {
     const std::size_t size = rng() % 2 ? rng() % 100 : 5000 + rng() % 40000;
-    lnet::fragment_list memory{lnet::fragment(source).first(size)};
     const bool get = rng() % 2;
+    std::vector<std::byte> own(get ? size : 0);
+    const lnet::fragment_list memory{get ? lnet::fragment(own) : lnet::fragment(source).first(size)};
     const auto md = bind_md(a, memory, get ? 2 : 1);
+    if (get) fetched.emplace(md.cookie, std::move(own));
     (get ? gets : puts)[md.cookie] = 0;
     const int rc = get ? a.host->get(lnet::nid::any(), md, b.id(), portal + 1, 0, 0)
                        : a.host->put(lnet::nid::any(), md, lnet::ack_request::no_ack, b.id(), portal, 0, 0, 0);

@@ -299,11 +299,11 @@ TEST_CASE("a host that goes under traffic leaves nothing under way", "[faults]")
   std::mt19937_64 rng(seed());
   for (std::size_t n = rounds(30); n > 0; --n) {
     const std::string uri = uri_pattern();
+    std::vector<std::byte> source(200000), sink(200000), fetched(200000);  // outlive both
     auto a = std::make_unique<endpoint>(uri, 1), b = std::make_unique<endpoint>(uri, 2);
-    std::vector<std::byte> source(200000), sink(200000);
     attach_md(*b, portal, list_of(sink), takes);
     attach_md(*a, portal, list_of(source), answers);
-    const auto put_md = bind_md(*a, list_of(source)), get_md = bind_md(*b, list_of(sink));
+    const auto put_md = bind_md(*a, list_of(source)), get_md = bind_md(*b, list_of(fetched));
     for (unsigned i = 0; i < 20; ++i) {
       (void)a->host->put(lnet::nid::any(), put_md, lnet::ack_request::ack, b->id(), portal, 0, 0, 0);
       (void)b->host->get(lnet::nid::any(), get_md, a->id(), portal, 0, 0);
