@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Credits: who has none waits for his turn.
+#include <cerrno>
+
 #include "core_fixture.hpp"
 
 using namespace lnd_test;
@@ -115,6 +117,40 @@ TEST_CASE("credits come back from messages that failed, at once or later") {
   }
   CHECK(c.peer("10.0.0.2@tcp").available_credits == 1);
   CHECK(c.h->stats().errors == 100);
+}
+
+TEST_CASE("what has waited for too long is not sent any more") {
+  fake_net net(0);
+  host_options o = networks("tcp(10.0.0.1)");
+  o.peer_credits = 1;
+  o.transaction_timeout = 1s;
+  std::optional<host> h{std::in_place, o, drivers(net.driver())};
+  int begun = 0;
+  net.set_judge([&](const ni&, const header&) {
+    ++begun;
+    return fate{fate::lose, health_status::ok, 0, true};
+  });
+  box mine;
+  std::vector<std::byte> bytes(10);
+  for (int i = 0; i < 3; ++i)
+    REQUIRE(h->put(nid::any(), bind(*h, memory(bytes, mine, 0, 2)), ack_request::ack, host_b, 1, 1, 0, 0) == 0);
+  // None was answered; then nothing is sent for them any more.
+  for (int i = 0; i < 3; ++i) CHECK(mine.next(event_type::ack).status == -ETIMEDOUT);
+  net.release();
+  net.pump();
+  int well = 0;
+  for (const event& e : mine.several(3)) {
+    CHECK(e.type == event_type::send);
+    CHECK(e.unlinked);
+    CHECK((e.status == 0 || e.status == -ETIMEDOUT));
+    well += e.status == 0;
+  }
+  CHECK(well == 1);
+  CHECK(begun == 1);
+  CHECK(h->stats().timeouts == 5);
+  CHECK(h->peers().at(0).nis.at(0).available_credits == 1);
+  h.reset();
+  check_debts(net);
 }
 
 TEST_CASE("a host that goes fails what still waits") {

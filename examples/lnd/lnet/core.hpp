@@ -56,6 +56,8 @@ class core {
   msg* make_message();
   void free_message(msg*);
   int begin(md_handle, msg&, bool expects_answer);
+  void limit(msg&);
+  void limit_try(msg&);
   int send(msg&);
   int send_or_cancel(msg&);
   void transmit(msg&);

@@ -49,7 +49,10 @@ void core::complete(msg& m) {
 }
 
 void core::transmit_if_in_time(msg& m) {
-  if (clock::now() < m.give_up) return transmit(m);
+  if (clock::now() < m.give_up) {
+    limit_try(m);
+    return transmit(m);
+  }
   local_ni& n = *m.over;
   paths_->count_timeouts(1);
   finalize(m, -ETIMEDOUT);

@@ -163,7 +163,8 @@ class host {
                 insert_position, me_handle&);
   /// With its MD; no event follows but the MD's `unlink`.
   int me_unlink(me_handle);
-  /// One MD an ME. -EINVAL: too many fragments, no op allowed; -EBUSY: it has one.
+  /// One MD an ME. -EINVAL: too many fragments, no op allowed, a threshold of 0, a max_size of 0 or of more than there
+  /// is; -EBUSY: it has one.
   int md_attach(me_handle, const memory_descriptor&, unlink_op, md_handle&);
   /// For one's own PUTs and GETs.
   int md_bind(const memory_descriptor&, unlink_op, md_handle&);
@@ -177,10 +178,11 @@ class host {
   /// `self`: over which NI (any: LNet chooses; one's own NIDs are reached over the loopback NI). Events: `send`, and
   /// `ack` when asked for and allowed; with -ETIMEDOUT, and as if it had come, when it has not within the
   /// transaction_timeout. When `send` says that it failed, no `ack` follows, and its share of the threshold is gone.
-  /// -EMSGSIZE: more than the mtu; -EINVAL: no such portal; -ENOENT: no such MD; -EHOSTUNREACH: no NI on that network.
+  /// -EMSGSIZE: more than the mtu; -EINVAL: no such portal; -ENOENT: no such MD, or it is spent or attached;
+  /// -EHOSTUNREACH: no NI on that network; -ESHUTDOWN: the host is going.
   int put(nid self, md_handle, ack_request, process_id target, unsigned portal, std::uint64_t match_bits,
           std::size_t offset, std::uint64_t hdr_data);
-  /// Events: `send` and `reply`.
+  /// Events: `send` and `reply`; otherwise as put.
   int get(nid self, md_handle, process_id target, unsigned portal, std::uint64_t match_bits, std::size_t offset);
 
   /// Asks the host behind a NID for its NIDs (a GET at the reserved portal); it is known as one peer with them from

@@ -21,18 +21,19 @@ void core::free_message(msg* m) {
   messages_.leave();
 }
 
-namespace {
-
-clock::duration one_try(const host_options& o) {
-  return std::chrono::duration_cast<clock::duration>(o.transaction_timeout) / (o.retry_count + 1);
+/// From now on.
+void core::limit_try(msg& m) {
+  const auto whole = std::chrono::duration_cast<clock::duration>(options_.transaction_timeout);
+  m.deadline = std::min(m.give_up, about_now() + whole / (options_.retry_count + 1));
 }
 
-}  // namespace
+void core::limit(msg& m) {
+  m.give_up = about_now() + options_.transaction_timeout;
+  limit_try(m);
+}
 
 int core::begin(md_handle d, msg& m, bool expects_answer) {
-  const auto now = about_now();
-  m.give_up = now + options_.transaction_timeout;
-  m.deadline = now + one_try(options_);
+  limit(m);
   m.hdr.src_pid = options_.pid;
   m.hdr.dest_pid = m.what.initiator.pid;
   m.destination = m.what.initiator.nid;
@@ -117,9 +118,7 @@ void core::transmit(msg& m) {
 
 /// An ACK or a REPLY.
 void core::send_answer(msg& m) {
-  const auto now = about_now();
-  m.give_up = now + options_.transaction_timeout;
-  m.deadline = now + one_try(options_);
+  limit(m);
   if (send(m) == 0) return;
   m.status = -EHOSTUNREACH;
   conclude(m);
@@ -130,7 +129,7 @@ void core::try_again(msg& m) {
   ++m.tries;
   m.failed_ni = m.over;
   m.failed_peer = m.peer;
-  m.deadline = std::min(m.give_up, clock::now() + one_try(options_));
+  limit_try(m);
   if (send(m) != 0) conclude(m);
 }
 

@@ -117,7 +117,7 @@ void core::parse_get(msg* m, bool rdma) {
   m->payload = slice(m->memory->what.memory, m->what.offset, m->length);
   local_ni& n = *m->over;
   if (rdma) {
-    m->deadline = about_now() + options_.transaction_timeout / (options_.retry_count + 1);
+    limit(*m);
     const int rc = n.driver->lnd_recv(n, m->cookie, m, false, {}, m->length);
     if (rc != 0) finalize(*m, rc < 0 ? rc : -EIO);
     return;
