@@ -321,6 +321,7 @@ class partition final : public std::enable_shared_from_this<partition> {
   std::atomic<bool> stopping_{false};
   /// Low half: how many run; high half: how many began or ended. Changed with the baton.
   std::atomic<std::uint64_t> handlers_{0};
+  std::int64_t burst_cost_ = 0;  ///< ns, smoothed: what sending what a few handlers asked for takes
   bool slow_callbacks_ = false;  ///< the last completion that ran in a burst took long
   std::uint64_t watched_serial_ = 0;
   bool threaded_ = false;
