@@ -93,6 +93,7 @@ bool console::run_one(const cmd::new_session& c, std::string& why) {
   session_ = {node_.lnet().id().nid, random_number(), random_number()};
   session_is_ = c;
   batches_ = {{"batch", {next_id_++, {}}}};
+  wake_.notify_all();
   return true;
 }
 
@@ -134,19 +135,20 @@ bool console::run_one(const cmd::show_session&, std::string& why) {
 void console::keep_alive() {
   std::unique_lock lock(mutex_);
   while (!end_) {
-    // A quarter of the timeout: one lost message is no reason to end.
+    // Who does not answer takes as much again, and one lost message is no reason to end.
     const auto interval =
-        std::min(std::chrono::milliseconds(3000), std::chrono::milliseconds(250) * session_is_.timeout_s);
-    wake_.wait_for(lock, interval, [this] { return end_; });
+        std::min(std::chrono::milliseconds(3000), std::chrono::milliseconds(200) * session_is_.timeout_s);
+    const session_id was = session_;
+    wake_.wait_for(lock, interval, [&] { return end_ || session_ != was; });
     if (end_ || !session_ || nodes_.empty()) continue;
     const std::vector<nid> nodes(nodes_.begin(), nodes_.end());
     lock.unlock();
-    look_after(nodes);
+    look_after(nodes, interval);
     lock.lock();
   }
 }
 
-void console::look_after(const std::vector<nid>& nodes) {
+void console::look_after(const std::vector<nid>& nodes, std::chrono::milliseconds limit) {
   session_id mine;
   join_request again;
   {
@@ -156,8 +158,9 @@ void console::look_after(const std::vector<nid>& nodes) {
   }
   if (!mine) return;
   std::vector<nid> strangers;
-  for (const auto& o : asker_.ask_all(nodes, kind::status, mine, empty_body{}, std::chrono::milliseconds(2000))) {
+  for (const auto& o : asker_.ask_all(nodes, kind::status, mine, empty_body{}, limit)) {
     const auto info = o.as<session_info>();
+    if (info && info->stamp == mine.stamp) lost_.erase(o.whom);
     if (info && info->stamp == 0) strangers.push_back(o.whom);
   }
   {
@@ -166,9 +169,12 @@ void console::look_after(const std::vector<nid>& nodes) {
     if (session_ != mine) return;
     std::erase_if(strangers, [this](nid n) { return nodes_.count(n) == 0; });
   }
-  for (const auto& o : asker_.ask_all(strangers, kind::join, mine, again, patience)) {
-    if (o.status == 0) out_.notes(fmt::format("{} was started anew and is in the session again\n", to_string(o.whom)));
+  for (const nid& n : strangers) {
+    if (!lost_.insert(n).second) continue;
+    out_.notes(fmt::format("{} was started anew, or long cut off; the session takes it back, without its tests\n",
+                           to_string(n)));
   }
+  asker_.ask_all(strangers, kind::join, mine, again, limit);
 }
 
 // --- groups

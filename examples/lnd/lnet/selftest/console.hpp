@@ -88,7 +88,7 @@ class console {
 
   // The thread that lets nodes know that the console lives, and takes back those that came anew.
   void keep_alive();
-  void look_after(const std::vector<nid>&);
+  void look_after(const std::vector<nid>&, std::chrono::milliseconds limit);
 
   node& node_;
   output out_;
@@ -105,6 +105,7 @@ class console {
   std::condition_variable wake_;
   std::atomic<unsigned> interrupts_{0};
   bool end_ = false;
+  std::set<nid> lost_;  ///< that thread's: nodes that it has told of
   std::thread keeper_;
 };
 

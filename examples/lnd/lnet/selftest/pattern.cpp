@@ -17,10 +17,8 @@ constexpr std::size_t page = 4096;
 constexpr std::uint64_t step = 0x9e3779b97f4a7c15;  // odd, and no byte of a word is like that of its neighbour
 constexpr std::size_t word = sizeof(std::uint64_t);
 
-// Two words at a time, four times: what any x86-64 and any ARM does in a few instructions. The attributes allow for
-// memory that has a word's alignment and was written as something else.
+// Two words at a time, four times: what any x86-64 and any ARM does in a few instructions.
 using lane = std::uint64_t __attribute__((vector_size(16)));
-using lane_in_memory = std::uint64_t __attribute__((vector_size(16), aligned(8), may_alias));
 constexpr std::size_t lanes = 4;
 constexpr std::size_t stride = lanes * sizeof(lane);
 
@@ -29,6 +27,12 @@ constexpr std::uint64_t word_at(std::uint64_t seed, std::size_t index) noexcept 
 constexpr lane lane_at(std::uint64_t seed, std::size_t index) noexcept {
   return lane{word_at(seed, index), word_at(seed, index + 1)};
 }
+lane load(const std::byte* at) noexcept {
+  lane v;
+  std::memcpy(&v, at, sizeof v);
+  return v;
+}
+void store(std::byte* at, lane v) noexcept { std::memcpy(at, &v, sizeof v); }
 constexpr lane advance{8 * step, 8 * step};
 
 /// Whole strides; false when any byte of them is wrong. Four names, not an array: that, some compilers put on the
@@ -37,10 +41,9 @@ bool verify_strides(const std::byte* at, std::size_t strides, std::uint64_t seed
   lane a = lane_at(seed, index), b = lane_at(seed, index + 2), c = lane_at(seed, index + 4),
        d = lane_at(seed, index + 6);
   lane wrong_ab{}, wrong_cd{};
-  const auto* memory = reinterpret_cast<const lane_in_memory*>(at);
-  for (const auto* const end = memory + strides * lanes; memory != end; memory += lanes) {
-    wrong_ab |= (memory[0] ^ a) | (memory[1] ^ b);
-    wrong_cd |= (memory[2] ^ c) | (memory[3] ^ d);
+  for (const std::byte* const end = at + strides * stride; at != end; at += stride) {
+    wrong_ab |= (load(at) ^ a) | (load(at + 16) ^ b);
+    wrong_cd |= (load(at + 32) ^ c) | (load(at + 48) ^ d);
     a += advance;
     b += advance;
     c += advance;
@@ -74,11 +77,11 @@ void fill_full(std::span<std::byte> m, std::uint64_t seed) noexcept {
   lane a = lane_at(seed, 0), b = lane_at(seed, 2), c = lane_at(seed, 4), d = lane_at(seed, 6);
   std::size_t at = 0;
   for (; m.size() - at >= stride; at += stride) {
-    auto* memory = reinterpret_cast<lane_in_memory*>(m.data() + at);
-    memory[0] = a;
-    memory[1] = b;
-    memory[2] = c;
-    memory[3] = d;
+    std::byte* const memory = m.data() + at;
+    store(memory, a);
+    store(memory + 16, b);
+    store(memory + 32, c);
+    store(memory + 48, d);
     a += advance;
     b += advance;
     c += advance;

@@ -28,7 +28,7 @@ struct arguments {
   node_options node;
   unsigned transaction_timeout = 50;
   std::vector<std::string> driver_options;
-  std::string control;
+  std::string control;  ///< a socket's path
   bool json = false, summary = false, keep_going = false;
 };
 
@@ -54,11 +54,20 @@ std::unique_ptr<host> make_host(arguments& a, std::vector<driver_ptr> drivers) {
   return std::make_unique<host>(a.host, std::move(drivers));
 }
 
+/// A node with what lnetctl reaches it by, where that is wanted.
+struct managed_node {
+  managed_node(arguments& a, std::vector<driver_ptr> drivers)
+      : tested(make_host(a, std::move(drivers)), a.node), management(tested.lnet()) {
+    if (!a.control.empty()) server.emplace(a.control, management);
+  }
+  node tested;
+  host_management management;
+  std::optional<control_server> server;
+};
+
 int serve(arguments& a, std::vector<driver_ptr> drivers) {
-  node n(make_host(a, std::move(drivers)), a.node);
-  std::optional<host_management> managed;
-  std::optional<control_server> control;
-  if (!a.control.empty()) control.emplace(a.control, managed.emplace(n.lnet()));
+  managed_node managed(a, std::move(drivers));
+  node& n = managed.tested;
   std::string line = "ready";
   for (const ni_info& ni : n.lnet().nis()) line += " " + to_string(ni.nid);
   std::puts(line.c_str());
@@ -193,7 +202,7 @@ int direct(arguments& a, const std::vector<std::string>& words, std::vector<driv
     }
     script = content.str();
   }
-  node n(make_host(a, std::move(drivers)), a.node);
+  managed_node managed(a, std::move(drivers));
   output out;
   out.json = a.json;
   out.terminal = ::isatty(STDOUT_FILENO) != 0;
@@ -202,7 +211,7 @@ int direct(arguments& a, const std::vector<std::string>& words, std::vector<driv
     std::fflush(stdout);
   };
   out.notes = [](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); };
-  console c(n, out);
+  console c(managed.tested, out);
   const signal_watch watch(c);
   session_of_text run(c, a);
   if (from_input) {
@@ -225,6 +234,7 @@ void common_options(CLI::App& verb, arguments& a) {
   verb.add_option("--transaction-timeout", a.transaction_timeout, "seconds until LNet gives up a message")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();
+  verb.add_option("--control", a.control, "path of a socket at which kfx-lnetctl can manage this LNet");
   verb.add_option("--threads", a.node.threads, "threads of the node itself; the default is one a CPU");
 }
 
@@ -241,7 +251,6 @@ int run_main(int argc, char** argv, std::vector<driver_ptr> drivers) {
   int status = 0;
   CLI::App* const node = app.add_subcommand("node", "be a test node until SIGINT or SIGTERM");
   common_options(*node, a);
-  node->add_option("--control", a.control, "unix socket at which kfx-lnetctl finds this node");
   node->callback([&] { status = serve(a, std::move(drivers)); });
   CLI::App* const run = app.add_subcommand("run", "be a console (and a test node while it lasts)");
   common_options(*run, a);
