@@ -128,9 +128,10 @@ class peer {
   }
 
   /// Ends the session, now and on both sides: every op under way ends, here with `why`, over there with `session_lost`;
-  /// what had reached the other side may have taken effect. Offers end with it, and who keeps a message answers in
-  /// vain. The next verb begins a new session. For a peer that breaks the rules of what is spoken over kfx, and for
-  /// operators. Any thread, and handlers.
+  /// what had reached the other side may have taken effect. (A peer that does not hear of it, because the connection
+  /// breaks at that moment, finds out when one of the two connects again.) Offers end with it, and who keeps a message
+  /// answers in vain. The next verb begins a new session. For a peer that breaks the rules of what is spoken over kfx,
+  /// and for operators. Any thread, and handlers.
   void close(std::error_code why = make_error_code(errc::cancelled)) const;
   /// As `op::cancel`, for an op towards this peer whose handle was given away (`then`, a token, `detach`). Ids are
   /// never used twice: one that has ended is left alone. Any thread, and handlers.

@@ -66,7 +66,8 @@ TEST_CASE("a session that is closed ends the ops of both sides, and the next ver
   (by_server ? back : w.peer).close(std::make_error_code(std::errc::protocol_error));
   const std::error_code here = error_of(by_server ? theirs : ours), there = error_of(by_server ? ours : theirs);
   CHECK(here == std::errc::protocol_error);
-  CHECK(there == errc::session_lost);
+  // Unless the connection was lost at that moment, and nobody has anything to connect for.
+  CHECK((there == errc::session_lost || (under_test().cuts() && there == errc::timed_out)));
   CHECK(error_of(lent));
   offered.forbid();  // nobody writes to it any more
 
