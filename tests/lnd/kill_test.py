@@ -8,6 +8,7 @@ The batch counts what failed, goes on by itself when the node is back, and deliv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -34,9 +35,15 @@ def console(lst, uri):
                              "--transaction-timeout", "3", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.2", 0))
+        return s.getsockname()[1]
+
+
 def main():
     lst, pattern = sys.argv[1:]
-    uri = pattern.replace(":#", ":%d" % (10000 + os.getpid() % 22000)).replace("#", str(os.getpid()))
+    uri = pattern.replace(":#", ":%d" % free_port()).replace("#", str(os.getpid()))
     client, server = Node(lst, uri, 2), Node(lst, uri, 3)
     c = console(lst, uri)
     watchdog = threading.Timer(4 * PATIENCE, c.kill)

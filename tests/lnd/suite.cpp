@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include "suite.hpp"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,13 +14,35 @@
 
 namespace lnd_test {
 
+namespace {
+
+/// Nobody listens there, at any of the addresses that tests use.
+bool is_free(unsigned port) {
+  for (unsigned host = 1; host <= 6; ++host) {
+    const int s = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int yes = 1;
+    ::setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(static_cast<std::uint16_t>(port));
+    at.sin_addr.s_addr = htonl(0x7f000000u | host);
+    const bool bound = ::bind(s, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0;
+    ::close(s);
+    if (!bound) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 std::string uri_pattern() {
   const char* given = std::getenv("KFX_LND_URI");
   std::string pattern = given ? given : "loop://lnd-#-%a";
   static std::atomic<unsigned> used{0};
-  const unsigned n = static_cast<unsigned>(::getpid()) * 64 + used++;
+  unsigned n = static_cast<unsigned>(::getpid()) * 64 + used++;
   // A place nobody has used: a name, or a port that is not one of those the system hands out.
   const bool port = pattern.find(":#") != std::string::npos;
+  while (port && !is_free(10000 + n % 22000)) n += 7;
   const std::string unique = port ? std::to_string(10000 + n % 22000) : std::to_string(n);
   for (auto at = pattern.find('#'); at != std::string::npos; at = pattern.find('#')) pattern.replace(at, 1, unique);
   return pattern;
